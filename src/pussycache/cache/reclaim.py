@@ -1,0 +1,70 @@
+"""Frees large dictionaries in slices, so that no caller pays for a million entries at once.
+
+A small one is freed on the spot. The rest of a large one is left to a thread that is started when
+first needed, sleeps when there is nothing to free, and never keeps the interpreter alive.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+__all__ = ["reclaimer"]
+
+_AT_ONCE: Final = 128
+_SLICE: Final = 512
+_PAUSE: Final = 0.0005
+
+
+class Reclaimer:
+    """The process's one freer of dictionaries."""
+
+    def __init__(self) -> None:
+        self._work: deque[tuple[dict[Any, Any], Callable[[Any, Any], object] | None]] = deque()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def free(
+        self, garbage: dict[Any, Any], farewell: Callable[[Any, Any], object] | None = None
+    ) -> None:
+        """Empty a dictionary that nobody looks into any more; ``farewell`` sees each item first."""
+        self._slice(garbage, farewell, _AT_ONCE)
+        if garbage:
+            self._work.append((garbage, farewell))
+            thread = self._thread
+            # A fork leaves the thread behind in the parent: then a new one is started.
+            if thread is None or not thread.is_alive():
+                self._thread = threading.Thread(
+                    target=self._run, name="pussycache-reclaimer", daemon=True
+                )
+                self._thread.start()
+            self._wake.set()
+
+    @staticmethod
+    def _slice(
+        garbage: dict[Any, Any], farewell: Callable[[Any, Any], object] | None, count: int
+    ) -> None:
+        try:
+            for _ in range(count):
+                key, value = garbage.popitem()
+                if farewell is not None:
+                    farewell(key, value)
+        except KeyError:
+            pass
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            while self._work:
+                garbage, farewell = self._work.popleft()
+                while garbage:
+                    self._slice(garbage, farewell, _SLICE)
+                    time.sleep(_PAUSE)
+                del garbage, farewell
+
+
+reclaimer: Final = Reclaimer()

@@ -1,0 +1,454 @@
+"""A signature becomes the function that answers a hit.
+
+For each cached method a function with the method's own parameters is generated, so that the
+interpreter binds, orders and defaults the arguments. A hit is one look-up, one reading of the clock
+and one count. Everything else is handed to the flow. Only parameters' names reach the generated
+text, and they are identifiers by construction: names of methods and defaults are put in as objects.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from inspect import Parameter
+from types import CodeType, CoroutineType, FunctionType
+from typing import Any, Final
+
+from pussycache.cache.base import Cache
+from pussycache.declare.keys import ATOMS, Coded, encode
+from pussycache.declare.policy import Cached
+from pussycache.declare.signatures import Method
+from pussycache.engine import drivers, tasks
+from pussycache.engine.clock import hot
+from pussycache.engine.flow import Plan, answer
+from pussycache.engine.generations import Table
+from pussycache.engine.keeping import AsyncItems, Items, Keeping, fresh
+from pussycache.engine.writes import Effect, Write
+
+__all__ = ["Handle", "binder", "forwarder", "planned", "reader", "writer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """What stands behind a cached function, for the operations on one of its calls.
+
+    ``owner`` is the proxy or the instance that the function was taken from, `None` for a function.
+    """
+
+    method: Method
+    cached: Cached
+    plan: Plan
+    table: Callable[[Any], Table]
+    call: Callable[[Any], Callable[..., Any]]
+    me: Callable[[Any], object]
+    bind: Callable[..., tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How the generated code gets at what it needs, as expressions over its first argument.
+
+    ``$`` stands for the prefix of our own names. ``first`` says whether there is a first argument
+    (an object) that is no part of the call; ``table_on_miss`` finds the table where ``table`` may
+    not find one yet.
+    """
+
+    table: str
+    call: str
+    me: str
+    first: bool = True
+    table_on_miss: str = ""
+
+
+_POSITIONAL: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+_PLAIN: Final = ("function", "coroutine")
+
+
+class _Text:
+    """The pieces of source text that a signature comes to."""
+
+    def __init__(self, params: Sequence[Parameter]) -> None:
+        self.names = [param.name for param in params]
+        self.own = "_pc"
+        while any(name.startswith(self.own) for name in self.names):
+            self.own += "_"
+        self.params = params
+
+    def list(self, first: bool) -> str:
+        """The parameter list; `defaults` are the objects that it names."""
+        parts = [f"{self.own}self"] if first else []
+        slash_after = len(parts) if first else 0
+        starred = False
+        for param in self.params:
+            text = param.name
+            if param.default is not Parameter.empty:
+                text += f"={self.own}d_{param.name}"
+            if param.kind is Parameter.POSITIONAL_ONLY:
+                slash_after = len(parts) + 1
+            elif param.kind is Parameter.VAR_POSITIONAL:
+                text, starred = f"*{param.name}", True
+            elif param.kind is Parameter.VAR_KEYWORD:
+                text = f"**{param.name}"
+            elif param.kind is Parameter.KEYWORD_ONLY and not starred:
+                parts.append("*")
+                starred = True
+            parts.append(text)
+        if slash_after:
+            parts.insert(slash_after, "/")
+        return ", ".join(parts)
+
+    def tuple(self, names: Sequence[str] | None = None) -> str:
+        """The arguments as a tuple."""
+        names = self.names if names is None else names
+        return "(" + "".join(f"{name}, " for name in names) + ")"
+
+    def pass_on(self, value: Callable[[int, str], str]) -> str:
+        """The arguments as they are passed to a call."""
+        parts = []
+        for i, param in enumerate(self.params):
+            text = value(i, param.name)
+            if param.kind is Parameter.VAR_POSITIONAL:
+                text = f"*{text}"
+            elif param.kind is Parameter.VAR_KEYWORD:
+                text = f"**{text}"
+            elif param.kind is Parameter.KEYWORD_ONLY:
+                text = f"{param.name}={text}"
+            parts.append(text)
+        return ", ".join(parts)
+
+    @property
+    def defaults(self) -> dict[str, object]:
+        """The defaults, by the names that the text has for them."""
+        return {
+            f"{self.own}d_{param.name}": param.default
+            for param in self.params
+            if param.default is not Parameter.empty
+        }
+
+    @property
+    def variadic(self) -> set[str]:
+        kinds = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+        return {param.name for param in self.params if param.kind in kinds}
+
+
+def _made(
+    text: str, name: str, given: Mapping[str, object], renamed: Mapping[str, str] | None = None
+) -> Any:
+    """Run the generated text of a maker and return the function it makes.
+
+    All functions share one dictionary of globals, the clock's; what is theirs alone they close over.
+    Nothing is set on a function afterwards that the interpreter would stop specialising it for.
+
+    :param renamed: attributes in the text and what they are really called.
+    """
+    own: dict[str, Any] = {}
+    lines = "\n".join("    " + line for line in text.splitlines())
+    source = f"def make({', '.join(given)}):\n{lines}\n    return {name}\n"
+    code = compile(source, "<pussycache>", "exec")
+    exec(_renamed(code, renamed) if renamed else code, hot, own)  # noqa: S102
+    return own["make"](*given.values())
+
+
+def _renamed(code: CodeType, names: Mapping[str, str]) -> CodeType:
+    return code.replace(
+        co_names=tuple([names.get(name, name) for name in code.co_names]),
+        co_consts=tuple(
+            [_renamed(c, names) if isinstance(c, CodeType) else c for c in code.co_consts]
+        ),
+    )
+
+
+def binder(params: Sequence[Parameter]) -> Callable[..., tuple[Any, ...]]:
+    """Return a function with these parameters that returns the arguments, in order."""
+    text = _Text(params)
+    source = f"def bind({text.list(first=False)}):\n    return {text.tuple()}"
+    bind: Callable[..., tuple[Any, ...]] = _made(source, "bind", text.defaults)
+    return bind
+
+
+def planned(method: Method, cached: Cached, cache: Cache) -> Plan:
+    """Return what the flow needs to know of a cached method."""
+    method.check(cached)
+    text = _Text(method.params)
+    o = text.own
+    invoke = None
+    if any(p.kind not in _POSITIONAL for p in method.params) or method.kind not in _PLAIN:
+        invoke = _made(
+            f"def invoke({o}call, {o}v):\n"
+            f"    return {o}call({text.pass_on(lambda i, name: f'{o}v[{i}]')})",
+            "invoke",
+            {},
+        )
+    label = f"{method.owner}.{method.name}"
+    keeping = Keeping(label, cached, cache.ttl)
+    if method.kind == "asyncgen":
+        plain = invoke
+
+        async def invoke(call: Any, values: tuple[Any, ...]) -> AsyncItems:
+            return AsyncItems([item async for item in plain(call, values)])
+
+    elif method.kind == "generator":
+        lazy = invoke
+
+        def invoke(call: Any, values: tuple[Any, ...]) -> Items:
+            return Items(lazy(call, values))
+
+    return Plan(method.name, label, _encoder(method, cached, text), invoke, keeping)
+
+
+def _encoder(method: Method, cached: Cached, text: _Text) -> Callable[[Any, object], Any]:
+    o = text.own
+    given: dict[str, object] = {f"{o}encode": encode, f"{o}atoms": ATOMS}
+    if cached.key is not None:
+        given[f"{o}key"] = cached.key
+        body = [
+            f"return {o}encode(({o}key({text.pass_on(lambda i, name: name)}), ), {o}me)",
+        ]
+    else:
+        at = method.key_positions(cached)
+        names = [text.names[i] for i in at]
+        body = [f"return {o}encode({text.tuple(names)}, {o}me)"]
+        if names and not text.variadic & set(names):
+            plain = " and ".join(f"type({name}) in {o}atoms" for name in names)
+            body.insert(0, f"if {plain}: return {_raw_key(text, names)}")
+    unpack = f"    {text.tuple()} = {o}v\n" if text.names else ""
+    source = f"def encode({o}v, {o}me):\n{unpack}" + "\n".join("    " + line for line in body)
+    encoder: Callable[[Any, object], Any] = _made(source, "encode", given)
+    return encoder
+
+
+def _raw_key(text: _Text, names: Sequence[str]) -> str:
+    return text.tuple([*names, *(f"type({name})" for name in names)])
+
+
+_HIT: Final = """\
+{define} method({params}):
+    try:
+        {o}e = {table}.entries[{key}]
+        if {o}e.expires > {now}:
+            {o}e.hits += 1
+            return {value}
+    except Exception:
+        pass
+    {o}v = {values}
+    {o}t = {table_again}
+    return {wait}{o}drive({o}answer({o}plan, {o}t, {o}v, {me}), {o}plan, {call}, {o}v)
+"""
+
+_REPLAY: Final = """\
+async def method({params}):
+    {o}v = {values}
+    {o}t = {table_again}
+    for {o}e in await {o}drive({o}answer({o}plan, {o}t, {o}v, {me}), {o}plan, {call}, {o}v):
+        yield {o}e
+"""
+
+
+def reader(
+    method: Method, cached: Cached, plan: Plan, access: Access, given: Mapping[str, object]
+) -> FunctionType:
+    """Return the function that stands for a cached method.
+
+    :param given: the objects that the expressions of ``access`` name, by name without the prefix.
+    """
+    text = _Text(method.params)
+    o = text.own
+    asynchronous = method.kind in ("coroutine", "asyncgen")
+    keeping = plan.keeping
+    names = [text.names[i] for i in method.key_positions(cached)]
+    if cached.key is None and not text.variadic & set(names):
+        key = _raw_key(text, names)
+    else:
+        key = f"{o}plan.encode({text.tuple()}, {access.me.replace('$', o)})"
+    source = (_REPLAY if method.kind == "asyncgen" else _HIT).format(
+        o=o,
+        define="async def" if asynchronous else "def",
+        wait="await " if asynchronous else "",
+        params=text.list(access.first),
+        key=key,
+        now="now()" if keeping.timed else "floor",
+        value=f"{o}e.value" if keeping.hand is None else f"{o}hand({o}e.value)",
+        values=text.tuple(),
+        table=access.table.replace("$", o),
+        table_again=(access.table_on_miss or access.table).replace("$", o),
+        call=access.call.replace("$", o),
+        me=access.me.replace("$", o),
+    )
+    objects: dict[str, object] = {
+        "answer": answer,
+        "drive": tasks.drive if asynchronous else drivers.drive,
+        "plan": plan,
+        "hand": keeping.hand or fresh,
+        **given,
+    }
+    closed = {o + name: value for name, value in objects.items()}
+    return named(_made(source, "method", closed | text.defaults), method, access.first)
+
+
+def named(function: FunctionType, method: Method, first: bool) -> FunctionType:
+    """Give a generated function the name, the signature and the looks of its method."""
+    raw = method.raw.__func__ if isinstance(method.raw, (staticmethod, classmethod)) else method.raw
+    function.__name__ = method.name
+    function.__qualname__ = getattr(raw, "__qualname__", None) or f"{method.owner}.{method.name}"
+    function.__doc__ = getattr(raw, "__doc__", None)
+    function.__module__ = getattr(raw, "__module__", None) or __name__
+    function.__wrapped__ = raw  # type: ignore[attr-defined]
+    own = [Parameter("self", Parameter.POSITIONAL_ONLY)] if first else []
+    try:
+        returns = inspect.signature(raw).return_annotation
+    except (TypeError, ValueError):
+        returns = inspect.Signature.empty
+    params = list(method.params)
+    if own and params and params[0].kind is not Parameter.POSITIONAL_ONLY:
+        own = [Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)]
+    if any(p.name == "self" for p in params):
+        own = [p.replace(name="_self") for p in own]
+    function.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [*own, *params], return_annotation=returns
+    )
+    annotations = getattr(raw, "__annotations__", None)
+    if isinstance(annotations, dict):
+        function.__annotations__.update(annotations)
+    return function
+
+
+def writer(
+    method: Method,
+    effects: Callable[[Any], Sequence[Effect]],
+    call: Callable[[Any], Callable[..., Any]],
+    first: bool = True,
+) -> FunctionType:
+    """Return the function that stands for an invalidating method.
+
+    :param effects: gives, for the owner, what a write makes wrong.
+    :param call: gives, for the owner, the bare method.
+    """
+    bind = binder(method.params)
+    names = tuple(method.positions)
+
+    def write_of(owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Write:
+        try:
+            arguments = dict(zip(names, bind(*args, **kwargs), strict=True))
+        except TypeError:
+            # The method will say what is wrong with the call.
+            return Write(method.name, effects(owner), None)
+        return Write(method.name, effects(owner), arguments)
+
+    async def awaited(owner: Any, args: Any, kwargs: Any, coroutine: Any) -> Any:
+        # A plain function handed on a coroutine: what it does, it does when it is awaited.
+        write = write_of(owner, args, kwargs)
+        write.begin()
+        try:
+            result = await coroutine
+        except BaseException:
+            write.end()
+            raise
+        write.end(result)
+        return result
+
+    def function(owner: Any, /, *args: Any, **kwargs: Any) -> Any:
+        write = write_of(owner, args, kwargs)
+        write.begin()
+        try:
+            result = call(owner)(*args, **kwargs)
+        except BaseException:
+            write.end()
+            raise
+        write.end(result)
+        if type(result) is CoroutineType:
+            return awaited(owner, args, kwargs, result)
+        return result
+
+    async def coroutine(owner: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return await awaited(owner, args, kwargs, call(owner)(*args, **kwargs))
+
+    def generator(owner: Any, /, *args: Any, **kwargs: Any) -> Any:
+        write = write_of(owner, args, kwargs)
+        write.begin()
+        try:
+            return (yield from call(owner)(*args, **kwargs))
+        finally:
+            write.end()
+
+    async def asyncgen(owner: Any, /, *args: Any, **kwargs: Any) -> Any:
+        write = write_of(owner, args, kwargs)
+        items = call(owner)(*args, **kwargs)
+        write.begin()
+        try:
+            async for item in items:
+                yield item
+        finally:
+            try:
+                await items.aclose()
+            finally:
+                write.end()
+
+    kinds: dict[str, Any] = {
+        "function": function,
+        "coroutine": coroutine,
+        "generator": generator,
+        "asyncgen": asyncgen,
+    }
+    made: FunctionType = kinds[method.kind]
+    if not first:
+        made = _ownerless(made, method.kind)
+    made.__pussycache_writes__ = write_of  # type: ignore[attr-defined]
+    return named(made, method, first)
+
+
+def _ownerless(inner: Any, kind: str) -> FunctionType:
+    def function(*args: Any, **kwargs: Any) -> Any:
+        return inner(None, *args, **kwargs)
+
+    async def coroutine(*args: Any, **kwargs: Any) -> Any:
+        return await inner(None, *args, **kwargs)
+
+    return coroutine if kind == "coroutine" else function
+
+
+_NIL: Final = Coded("not given")
+
+
+def forwarder(name: str, raw: Any, target: str) -> FunctionType | None:
+    """Return a function that passes a plain method's calls on to the target, as they were made.
+
+    `None` if the method is not of a kind for which this is exact and worth it. The attribute is
+    looked up at each call: a method that is replaced on the target is seen at once.
+    """
+    if type(raw) is not FunctionType or hasattr(raw, "__wrapped__"):
+        return None
+    try:
+        params = list(inspect.signature(raw).parameters.values())[1:]
+    except (TypeError, ValueError):
+        return None
+    optional = [p.name for p in params if p.default is not Parameter.empty]
+    if len(optional) > 2 or any(p.kind is not Parameter.POSITIONAL_OR_KEYWORD for p in params):
+        return None
+    text = _Text(params)
+    o = text.own
+    needed = text.names[: len(text.names) - len(optional)]
+
+    def call(*more: str) -> str:
+        return f"return {o}self.{target}.{o}name({', '.join([*needed, *more])})"
+
+    lines = []
+    if len(optional) == 2:
+        a, b = optional
+        lines = [
+            f"if {b} is {o}nil:",
+            f"    if {a} is {o}nil: {call()}",
+            f"    {call(a)}",
+            f"if {a} is {o}nil: {call(f'{b}={b}')}",
+        ]
+    elif optional:
+        lines = [f"if {optional[0]} is {o}nil: {call()}"]
+    lines.append(call(*optional))
+    body = "\n".join("    " + line for line in lines)
+    function = _made(
+        f"def method({text.list(first=True)}):\n{body}",
+        "method",
+        {f"{o}nil": _NIL} | dict.fromkeys(text.defaults, _NIL),
+        {f"{o}name": name},
+    )
+    return named(function, Method(name, raw, "function", tuple(params), ""), first=True)

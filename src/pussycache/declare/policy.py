@@ -1,0 +1,169 @@
+"""How one method is remembered: `Cached`, and the meaning of durations.
+
+Says what was asked for; doing it is the engine's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
+from typing import Any, Final, TypeAlias
+
+from pussycache.errors import ConfigurationError
+from pussycache.types import Ttl
+
+__all__ = ["CachedMethods", "Cached", "declared", "seconds", "seconds_left"]
+
+FOR_EVER: Final = math.inf
+
+
+def seconds(value: object, what: str) -> float:
+    """Return a duration as seconds, or say which argument (``what``) is none."""
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ConfigurationError(
+            f"{what} must be a number of seconds or a timedelta, not {value!r}"
+        )
+    number = float(value)
+    if math.isnan(number) or number < 0:
+        raise ConfigurationError(
+            f"{what} must not be negative, it is {value!r}; 0 stores nothing, math.inf keeps for ever"
+        )
+    return number
+
+
+def seconds_left(answer: object, method: str) -> float | None:
+    """Return how long a result is good, from what a ``ttl`` callable said of it.
+
+    A moment (an aware `datetime`) is turned into a duration at once: the wall clock is asked this
+    one time and never decides an expiry afterwards.
+    """
+    if answer is None:
+        return None
+    if isinstance(answer, datetime):
+        if answer.tzinfo is None:
+            raise ConfigurationError(
+                f"the ttl callable of {method!r} returned {answer!r}, a datetime without a "
+                "time zone; return an aware one, such as datetime.now(timezone.utc) + ..."
+            )
+        return max(0.0, (answer - datetime.now(timezone.utc)).total_seconds())
+    if isinstance(answer, timedelta):
+        return max(0.0, answer.total_seconds())
+    return seconds(answer, f"what the ttl callable of {method!r} returns")
+
+
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """How the results of one method are remembered.
+
+    :param ttl: seconds (or a `timedelta`) that a result is good; `None` for the cache's own,
+        `math.inf` for ever; or a callable that is given the result and returns seconds, a
+        `timedelta` or the aware `datetime` until which it is good. ``0``, or a moment past, stores
+        nothing.
+    :param when: given the result, says whether to store it.
+    :param key: has the method's parameters; what it returns replaces the arguments in the key.
+    :param ignore: names of parameters that are no part of the key.
+    :param copy: ``"share"`` hands every caller the same object, ``"deep"`` a deep copy; or a
+        callable that copies.
+    :param materialize: store what a returned iterator yields, and give every caller a fresh one.
+    :raises ConfigurationError: for a negative duration or a field of the wrong kind.
+
+    >>> import pussycache
+    >>> class Users:
+    ...     def find(self, name):
+    ...         return None if name == "nobody" else name.title()
+    >>> users = pussycache.wrap(
+    ...     Users(),
+    ...     cached_methods={"find": pussycache.Cached(ttl=60, when=lambda user: user is not None)},
+    ... )
+    >>> users.find("ada"), users.find("nobody")
+    ('Ada', None)
+    >>> pussycache.peek(users.find, "nobody")
+    MISSING
+    """
+
+    ttl: Ttl = None
+    when: Callable[[Any], object] | None = None
+    key: Callable[..., Any] | None = None
+    ignore: tuple[str, ...] = ()
+    copy: str | Callable[[Any], Any] = "share"
+    materialize: bool = False
+
+    def __post_init__(self) -> None:
+        if self.ttl is not None and not callable(self.ttl):
+            object.__setattr__(self, "ttl", seconds(self.ttl, "ttl"))
+        for name in ("when", "key"):
+            value = getattr(self, name)
+            if value is not None and not callable(value):
+                raise ConfigurationError(f"{name} must be callable, not {value!r}")
+        object.__setattr__(self, "ignore", _names(self.ignore))
+        if self.copy not in ("share", "deep") and not callable(self.copy):
+            raise ConfigurationError(
+                f"copy must be 'share', 'deep' or a callable that copies, not {self.copy!r}"
+            )
+        if not isinstance(self.materialize, bool):
+            raise ConfigurationError(
+                f"materialize must be True or False, not {self.materialize!r}"
+            )
+        if self.key is not None and self.ignore:
+            raise ConfigurationError(
+                "key and ignore exclude one another: leave the parameters out in key"
+            )
+
+
+CachedMethods: TypeAlias = "Iterable[str] | Mapping[str, Cached | float | int | timedelta | None]"
+"""Names, or a mapping from a name to a `Cached` or a ttl in seconds."""
+
+
+def _names(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        raise ConfigurationError(
+            f"ignore must be a list of parameter names, not the string {value!r}; "
+            f"write ignore=[{value!r}]"
+        )
+    try:
+        names = tuple(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise ConfigurationError(
+            f"ignore must be a list of parameter names, not {value!r}"
+        ) from None
+    for name in names:
+        if not isinstance(name, str):
+            raise ConfigurationError(f"ignore must hold names of parameters, not {name!r}")
+    return names
+
+
+def declared(cached_methods: CachedMethods) -> dict[str, Cached]:
+    """Return the policy of each method, from any form that ``cached_methods`` may have."""
+    if isinstance(cached_methods, (str, bytes)):
+        raise ConfigurationError(
+            f"cached_methods must be a list of method names, not the string {cached_methods!r}; "
+            f"write cached_methods=[{cached_methods!r}]"
+        )
+    if isinstance(cached_methods, Mapping):
+        return {_name(name): _policy(name, said) for name, said in cached_methods.items()}
+    try:
+        names = list(cached_methods)
+    except TypeError:
+        raise ConfigurationError(
+            "cached_methods must be a list of method names or a mapping from names to policies, "
+            f"not {cached_methods!r}"
+        ) from None
+    return {_name(name): Cached() for name in names}
+
+
+def _name(name: object) -> str:
+    if not isinstance(name, str):
+        raise ConfigurationError(f"cached_methods must hold names of methods, not {name!r}")
+    return name
+
+
+def _policy(name: str, said: Any) -> Cached:
+    if isinstance(said, Cached):
+        return said
+    if said is None:
+        return Cached()
+    return replace(Cached(), ttl=seconds(said, f"cached_methods[{name!r}]"))

@@ -1,0 +1,127 @@
+"""What a method is and how it is called: found on the target once, without running its code.
+
+A `Method` says what kind of callable stands behind a name and what its parameters are. Declarations
+that cannot work are refused here. Generating code from a signature is compile's.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from dataclasses import dataclass
+from inspect import Parameter
+from typing import Any, Final
+
+from pussycache.declare.policy import Cached
+from pussycache.errors import ConfigurationError
+
+__all__ = ["ANY_SIGNATURE", "Method", "find", "method_of"]
+
+_VARIADIC: Final = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+
+ANY_SIGNATURE: Final = (
+    Parameter("args", Parameter.VAR_POSITIONAL),
+    Parameter("kwargs", Parameter.VAR_KEYWORD),
+)
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method as it is called: without ``self``."""
+
+    name: str
+    raw: Any
+    kind: str  # "function", "coroutine", "generator" or "asyncgen"
+    params: tuple[Parameter, ...]
+    owner: str  # the class it was found on, for messages
+
+    @property
+    def is_async(self) -> bool:
+        return self.kind == "coroutine"
+
+    @functools.cached_property
+    def positions(self) -> dict[str, int]:
+        """Where each parameter stands among the values of a bound call."""
+        return {param.name: index for index, param in enumerate(self.params)}
+
+    def position(self, name: str, cached: Cached | None, rule: str) -> int:
+        """Return where a parameter stands, or say why a rule cannot name it."""
+        index = self.positions.get(name)
+        if index is None:
+            known = ", ".join(self.positions) or "none at all"
+            raise ConfigurationError(
+                f"{rule} names the parameter {name!r}, but {self.name!r} has the parameters: {known}"
+            )
+        if self.params[index].kind in _VARIADIC:
+            raise ConfigurationError(
+                f"{rule} names {name!r}, which collects arguments; name a parameter of its own, "
+                "or leave the names out to forget the whole method"
+            )
+        if cached is not None and (cached.key is not None or name in cached.ignore):
+            raise ConfigurationError(
+                f"{rule} names {name!r}, which is no part of the key of {self.name!r}; "
+                "leave the names out to forget the whole method"
+            )
+        return index
+
+    def key_positions(self, cached: Cached) -> tuple[int, ...]:
+        """Return where the parameters stand that are part of the key."""
+        for name in cached.ignore:
+            if name not in self.positions:
+                known = ", ".join(self.positions) or "none at all"
+                raise ConfigurationError(
+                    f"ignore names {name!r}, but {self.name!r} has the parameters: {known}"
+                )
+        return tuple(i for name, i in self.positions.items() if name not in cached.ignore)
+
+    def check(self, cached: Cached) -> None:
+        """Refuse a policy that cannot work with this method."""
+        self.key_positions(cached)
+        if self.kind in ("generator", "asyncgen") and not cached.materialize:
+            raise ConfigurationError(
+                f"{self.name!r} of {self.owner} is a generator function: what it returns can be "
+                f"read once; cache it with Cached(materialize=True)"
+            )
+
+
+def find(target: object, name: str, argument: str) -> Method:
+    """Return the method of an object by its name, or say what ``argument`` got wrong."""
+    if not isinstance(name, str):
+        raise ConfigurationError(f"{argument} must hold names of methods, not {name!r}")
+    owner = type(target).__qualname__
+    raw = inspect.getattr_static(target, name, None)
+    if isinstance(raw, (property, functools.cached_property)):
+        raise ConfigurationError(
+            f"{argument} names {name!r}, which is a property of {owner}; name a method, or put "
+            "pussycache.cached below the @property"
+        )
+    try:
+        bound = getattr(target, name)
+    except AttributeError:
+        raise ConfigurationError(
+            f"{argument} names {name!r}, but {owner} has no such attribute; "
+            "name a method that the object has"
+        ) from None
+    if not callable(bound):
+        raise ConfigurationError(
+            f"{argument} names {name!r}, which is no method of {owner} but an attribute of type "
+            f"{type(bound).__qualname__}; name a method"
+        )
+    return method_of(name, bound, owner, raw)
+
+
+def method_of(name: str, function: Any, owner: str, raw: Any) -> Method:
+    """Return what a callable is; one whose signature cannot be known takes any arguments."""
+    try:
+        params = tuple(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        params = ANY_SIGNATURE
+    plain = inspect.unwrap(function)
+    kind = "function"
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(plain):
+        kind = "coroutine"
+    elif inspect.isasyncgenfunction(plain):
+        kind = "asyncgen"
+    elif inspect.isgeneratorfunction(plain):
+        kind = "generator"
+    return Method(name, raw, kind, params, owner)

@@ -1,0 +1,92 @@
+"""The one clock, and the switch that turns caching off.
+
+`hot` is the dictionary of globals of every compiled function: exchanging a name in it changes all
+of them at once, and costs a hit nothing. Nothing here knows of entries.
+"""
+
+from __future__ import annotations
+
+import builtins
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+__all__ = ["disabled", "hot", "read", "replaced", "switches"]
+
+hot: Final[dict[str, Any]] = {
+    "__builtins__": builtins,
+    "__name__": "pussycache.compiled",
+    "now": time.monotonic,
+    # The same clock while caching is switched off, too.
+    "time": time.monotonic,
+    # What an entry's expiry must exceed where a method's entries cannot expire by time.
+    "floor": 0.0,
+}
+
+switches: Final[list[object]] = []
+"""Who has switched caching off; nobody, as a rule."""
+
+
+def read() -> float:
+    """Return the time in seconds of a clock that never goes back; wall clocks have no part."""
+    time_now: float = hot["time"]()
+    return time_now
+
+
+def _never() -> float:
+    return math.inf
+
+
+def _settle() -> None:
+    # A clock that shows the end of time makes every entry look expired to the hit path, which then
+    # asks the slow one: so the switch needs no test on a hit.
+    hot["now"] = _never if switches else hot["time"]
+    hot["floor"] = math.inf if switches else 0.0
+
+
+@contextmanager
+def replaced(source: Callable[[], float]) -> Iterator[None]:
+    """Let another clock tell the time meanwhile, for tests."""
+    before = hot["time"]
+    hot["time"] = source
+    _settle()
+    try:
+        yield
+    finally:
+        hot["time"] = before
+        _settle()
+
+
+@contextmanager
+def disabled() -> Iterator[None]:
+    """Switch all caching off for a block, in the whole process.
+
+    Calls compute and store nothing; writes go on invalidating, so that what was cached before the
+    block is right after it. The environment variable ``PUSSYCACHE_DISABLED=1`` does the same for
+    the life of the process.
+
+    >>> import pussycache
+    >>> from random import Random
+    >>> dice = pussycache.wrap(Random(7), cached_methods=["random"])
+    >>> dice.random() == dice.random()
+    True
+    >>> with pussycache.disabled():
+    ...     dice.random() == dice.random()
+    False
+    """
+    switch = object()
+    switches.append(switch)
+    _settle()
+    try:
+        yield
+    finally:
+        switches.remove(switch)
+        _settle()
+
+
+if os.environ.get("PUSSYCACHE_DISABLED", "") not in ("", "0"):
+    switches.append("PUSSYCACHE_DISABLED")
+    _settle()

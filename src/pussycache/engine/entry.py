@@ -1,0 +1,104 @@
+"""One remembered result, and how it came to be gone.
+
+Records only: who may read or replace them is decided in generations.py.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Final
+
+__all__ = ["Cause", "Entry", "History"]
+
+
+class Entry:
+    """A remembered value. Once it can be found, only its count of hits changes.
+
+    A hit adds to ``hits`` and does nothing else; eviction reads it as the mark of use and moves it
+    to the table's own count.
+    """
+
+    __slots__ = ("expires", "hits", "key", "value")
+
+    value: Any
+    expires: float
+    hits: int
+    key: Any
+
+
+_PLAIN: Final = frozenset({int, float, bool, str, bytes, type(None)})
+
+
+class Cause:
+    """Which call of which method, where and when, made entries wrong."""
+
+    __slots__ = ("arguments", "method", "pid", "thread", "when")
+
+    def __init__(self, method: str, values: Mapping[str, Any] | None = None) -> None:
+        self.method = method
+        self.arguments = values or {}
+        self.when = time.time()
+        self.thread = threading.get_ident()
+        self.pid = os.getpid()
+
+    def __str__(self) -> str:
+        return f"{self.method}({', '.join(self._shown())}) in process {self.pid}"
+
+    def _shown(self) -> list[str]:
+        return [f"{name}={text}" for name, text in self.arguments.items()]
+
+
+def shown(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return arguments as short texts; other people's ``__repr__`` is not run during a write."""
+    texts = {}
+    for name, value in values.items():
+        text = repr(value) if type(value) in _PLAIN else f"<{type(value).__qualname__}>"
+        texts[name] = text if len(text) <= 80 else text[:77] + "..."
+    return texts
+
+
+class History:
+    """The last things that happened to calls which are not remembered (any more); bounded.
+
+    Keys are known by their hash alone, so that nothing is kept alive for the sake of an
+    explanation; a collision gives a wrong explanation and no wrong answer. Evictions, which happen
+    most, are noted most briefly: without their time.
+    """
+
+    __slots__ = ("_evicted", "_events", "_room", "evicted")
+
+    def __init__(self, room: int = 4096) -> None:
+        self._events: dict[int, tuple[str, float, Cause | str | None]] = {}
+        self._room = room
+        self._evicted: deque[int] = deque(maxlen=room)
+        # Called with key and table as one number, for each entry thrown out to make room. What is
+        # noted otherwise stands in between as a complement, so that the later of two is known.
+        self.evicted: Final = self._evicted.append
+
+    def note(self, table: int, key: Any, reason: str, why: Cause | str | None = None) -> None:
+        """Remember the last thing that happened to a call."""
+        events = self._events
+        place = hash(key) ^ table
+        events.pop(place, None)
+        events[place] = (reason, time.time(), why)
+        self._evicted.append(~place)
+        if len(events) > self._room:
+            try:
+                del events[next(iter(events))]
+            except (KeyError, RuntimeError, StopIteration):
+                # Another thread was tidying up at the same moment; it made the room.
+                pass
+
+    def last(self, table: int, key: Any) -> tuple[str, float | None, Cause | str | None] | None:
+        """Return the last thing that happened to a call, if it is remembered."""
+        place = hash(key) ^ table
+        for seen in reversed(list(self._evicted)):
+            if seen == place:
+                return "evicted", None, None
+            if seen == ~place:
+                break
+        return self._events.get(place)

@@ -1,0 +1,173 @@
+"""What a call does that was no hit, and what a write does: policy, once, without I/O.
+
+`answer` is a generator. It yields what it needs done and is sent how that came out: a `Flight` (or
+`None`, for a load that nobody shares) means "load", a `Wait` means "wait for somebody's load". It
+returns the value, or the `Failure` that is to be raised. drivers.py does these things for threads,
+tasks.py for asyncio.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import Any
+
+from pussycache.declare.keys import ATOMS, Unkeyable
+from pussycache.engine import clock
+from pussycache.engine.generations import HIT, JOIN, LOAD, Table
+from pussycache.engine.keeping import Keeping, one_shot
+from pussycache.engine.singleflight import (
+    ABANDONED,
+    ALONE,
+    LOADING,
+    Failure,
+    Flight,
+    Waiter,
+    may_wait,
+    wait_over,
+)
+from pussycache.errors import UncacheableCallWarning
+
+__all__ = ["Plan", "Step", "Wait", "answer", "reload", "uncacheable"]
+
+
+@dataclass(slots=True)
+class Plan:
+    """All that the flow needs to know of one cached method.
+
+    ``invoke`` passes bound arguments on to a call; `None` where they are just passed in order.
+    """
+
+    name: str
+    label: str
+    encode: Callable[[tuple[Any, ...], object], Any]
+    invoke: Callable[[Any, tuple[Any, ...]], Any] | None
+    keeping: Keeping
+    warned: list[str] = field(default_factory=list)
+
+
+class Wait:
+    """A wish to wait for a load that somebody else runs."""
+
+    __slots__ = ("_flight", "_key", "_table")
+
+    def __init__(self, table: Table, key: Any, flight: Flight) -> None:
+        self._table = table
+        self._key = key
+        self._flight = flight
+
+    def join(self, waiter: Waiter) -> bool:
+        """Ask to be told the outcome; false if that load is not the one to wait for any more."""
+        return self._table.join(self._key, self._flight, waiter)
+
+
+Step = Flight | Wait | None
+
+
+def answer(
+    plan: Plan, table: Table, values: tuple[Any, ...], me: object
+) -> Generator[Step, Any, Any]:
+    """Answer a call that the hit path could not."""
+    if clock.switches:
+        return (yield None)
+    try:
+        key = plan.encode(values, me)
+    except Exception as error:
+        uncacheable(plan, table, error)
+        return (yield None)
+    keeping = plan.keeping
+    again = False
+    while True:
+        verb, found = table.begin(key, values, again)
+        if verb is LOAD:
+            value = yield found
+            kind = type(value)
+            if keeping.plain and (
+                kind in ATOMS or not (kind is Failure or value is me or one_shot(value))
+            ):
+                table.finish(key, found, values, value, clock.hot["time"]() + keeping.lasting)
+                if found:
+                    found.land(value)
+                return value
+            return _landed(plan, table, key, found, values, me, value)
+        if verb is HIT:
+            return found if keeping.hand is None else keeping.hand(found)
+        if verb is JOIN:
+            chain = LOADING.get()
+            if may_wait(chain, found):
+                try:
+                    outcome = yield Wait(table, key, found)
+                finally:
+                    wait_over(chain, found)
+                again = True
+                if outcome is ABANDONED:
+                    continue
+                if outcome is not ALONE:
+                    if keeping.hand is None or type(outcome) is Failure:
+                        return outcome
+                    return keeping.hand(outcome)
+        outcome = yield None
+        if type(outcome) is Failure or keeping.plain:
+            return outcome
+        return keeping.of(outcome, me).handed
+
+
+def _landed(
+    plan: Plan,
+    table: Table,
+    key: Any,
+    flight: Flight,
+    values: tuple[Any, ...],
+    me: object,
+    value: Any,
+) -> Any:
+    """Do what is due when a load has ended, and return what its caller is given."""
+    failure = value
+    if type(value) is not Failure:
+        try:
+            kept = plan.keeping.of(value, me)
+        except BaseException as error:
+            failure = Failure(error)
+        else:
+            if kept.expires is None:
+                table.leave(key, flight, failed=False, why=kept.why)
+            else:
+                table.finish(key, flight, values, kept.stored, kept.expires)
+            flight.land(kept.stored if kept.shared else ALONE)
+            return kept.handed
+    table.leave(key, flight, failed=True)
+    flight.land(failure if isinstance(failure.error, Exception) else ABANDONED)
+    return failure
+
+
+def uncacheable(plan: Plan, table: Table, error: Exception) -> None:
+    """Count a call without a key, and warn about it once a method."""
+    table.uncacheable += 1
+    if not plan.warned:
+        plan.warned.append(str(error))
+        reason = str(error) if isinstance(error, Unkeyable) else repr(error)
+        warnings.warn(
+            f"a call of {plan.label} cannot be cached: {reason}; give the argument's class a "
+            "method __cache_key__(), or the declaration a Cached(key=...) or "
+            "Cached(ignore=[...]). It is computed each time; this is said once",
+            UncacheableCallWarning,
+            stacklevel=4,
+        )
+
+
+def reload(
+    plan: Plan, table: Table, values: tuple[Any, ...], me: object
+) -> Generator[Step, Any, Any]:
+    """Load now, whatever is stored, and store what comes."""
+    flight = None
+    if not clock.switches:
+        try:
+            key = plan.encode(values, me)
+        except Exception as error:
+            uncacheable(plan, table, error)
+        else:
+            flight = table.begin_anew(key, values)
+    if flight is None:
+        return (yield None)
+    return _landed(plan, table, key, flight, values, me, (yield flight))

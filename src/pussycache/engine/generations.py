@@ -1,0 +1,431 @@
+"""Who may be served and who may store: the entries, running loads and writers of one method.
+
+In one process the generation of a method is its dictionary of running loads: a load belongs to the
+generation whose dictionary it is found in. Replacing the dictionaries is invalidating. A load that
+is not found any more when it ends is not stored, and nobody can join it. While writers are at work
+(their fences stand), loads are not entered at all.
+
+How a load is run, and when, is none of this module's business.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any, Final, Protocol
+
+from pussycache.declare.keys import loose
+from pussycache.engine.clock import hot, read
+from pussycache.engine.entry import Cause, Entry, History
+from pussycache.engine.singleflight import Flight, Waiter
+from pussycache.errors import ConfigurationError
+
+
+class Lock(Protocol):
+    """A reentrant lock."""
+
+    def acquire(self, blocking: bool = True) -> bool: ...
+
+    def release(self) -> None: ...
+
+    def __enter__(self) -> bool: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+__all__ = ["COMPUTE", "HIT", "JOIN", "LOAD", "Fence", "Home", "Scope", "Table"]
+
+HIT: Final = "hit"
+LOAD: Final = "load"
+JOIN: Final = "join"
+COMPUTE: Final = "compute"
+
+_serials: Final[Iterator[int]] = itertools.count(1)
+
+
+class Budget(Protocol):
+    """What a table asks of the bound that it shares with others, under the lock."""
+
+    def admit(self, table: Table, key: Any) -> Entry | None:
+        """Make room for a new entry; an entry that was taken out for it is returned."""
+
+    def left(self, count: int) -> None:
+        """So many entries were taken out for other reasons."""
+
+
+class Home(Protocol):
+    """What a table asks of the cache that it lives in."""
+
+    lock: Lock
+    history: History
+    ttl: float | None
+    open_to_loads: bool
+
+    @property
+    def budget(self) -> Budget:
+        """Who decides what there is room for."""
+
+    def discard(self, table: Table, entries: dict[Any, Entry], cause: Cause) -> None:
+        """Free a replaced dictionary in slices."""
+
+
+class Fence:
+    """One writer at work on one method: what it keeps from being served and stored.
+
+    ``at`` and ``values`` say which arguments are affected, `None` for the whole method. With
+    ``hides``, which entries are affected is known only at the end: all are hidden until then.
+    """
+
+    __slots__ = ("at", "hides", "values")
+
+    def __init__(
+        self,
+        at: tuple[int, ...] | None = None,
+        values: frozenset[Any] | None = None,
+        hides: bool = False,
+    ) -> None:
+        self.at = at
+        self.values = values
+        self.hides = hides
+
+    def covers(self, values: tuple[Any, ...]) -> bool:
+        """Whether a call with these bound arguments is affected."""
+        if self.at is None or self.values is None:
+            return True
+        return tuple([loose(values[i]) for i in self.at]) in self.values
+
+
+class Table:
+    """All that is known of one method of one object (or of one function)."""
+
+    __slots__ = (
+        "__weakref__",
+        "_acquire",
+        "_admit",
+        "_release",
+        "entries",
+        "evictions",
+        "failures",
+        "fences",
+        "flights",
+        "hidden",
+        "hits",
+        "home",
+        "indexes",
+        "invalidations",
+        "keyed",
+        "loads",
+        "lock",
+        "marks",
+        "misses",
+        "name",
+        "rejected",
+        "scope",
+        "serial",
+        "timed",
+        "uncacheable",
+    )
+
+    def __init__(self, home: Home, name: str, scope: object = None) -> None:
+        self.home = home
+        self.lock = home.lock
+        self._acquire, self._release = home.lock.acquire, home.lock.release
+        self._admit = home.budget.admit
+        self.name = name
+        self.scope = scope
+        self.serial = next(_serials)
+        self.entries: dict[Any, Entry] = {}
+        self.hidden: dict[Any, Entry] | None = None
+        self.flights: dict[Any, Flight] = {}
+        self.fences: list[Fence] = []
+        self.indexes: dict[tuple[int, ...], dict[Any, set[Any]]] = {}
+        self.marks: dict[Any, tuple[Any, ...]] = {}
+        self.keyed: object = None
+        self.timed: bool | None = None
+        self.hits = self.misses = self.loads = self.failures = self.evictions = 0
+        self.invalidations = self.uncacheable = self.rejected = 0
+
+    # What a call asks.
+
+    def begin(self, key: Any, values: tuple[Any, ...], again: bool) -> tuple[str, Any]:
+        """Say what a call is to do, and enter its load if it is to load.
+
+        Takes no lock: a writer that comes in between replaces the dictionary of loads (or takes
+        the load out of it) at its end at the latest, so a load that was entered during a write is
+        not found when it wants to be stored.
+        """
+        entry = self.entries.get(key)
+        if entry is not None and entry.expires > hot["time"]():
+            entry.hits += 1
+            return HIT, entry.value
+        if not again:
+            self.misses += 1
+        flights = self.flights
+        if self.fences and self.fenced(values):
+            self.home.history.note(self.serial, key, "bypassed-by-write")
+            return COMPUTE, None
+        if not self.home.open_to_loads:
+            return COMPUTE, None
+        flight = Flight()
+        if self.indexes:
+            flight.values = values
+        other = flights.setdefault(key, flight)
+        if other is not flight:
+            return JOIN, other
+        # A load that ended since the first look has stored its entry before it left.
+        entry = self.entries.get(key)
+        if entry is None or entry.expires <= hot["time"]():
+            return LOAD, flight
+        with self.lock:
+            if self.flights.get(key) is flight:
+                del self.flights[key]
+        flight.land(entry.value)
+        return HIT, entry.value
+
+    def begin_anew(self, key: Any, values: tuple[Any, ...]) -> Flight | None:
+        """Enter a load in any case, in the place of one that runs; none while a writer works."""
+        with self.lock:
+            if (self.fences and self.fenced(values)) or not self.home.open_to_loads:
+                return None
+            flight = self.flights[key] = Flight()
+            flight.values = values
+            return flight
+
+    def fenced(self, values: tuple[Any, ...]) -> bool:
+        """Whether a writer is at work on this call."""
+        return any([fence.covers(values) for fence in self.fences])
+
+    def join(self, key: Any, flight: Flight, waiter: Waiter) -> bool:
+        """Wait for a load, if it is still the one to wait for."""
+        with self.lock:
+            if self.flights.get(key) is not flight:
+                return False
+            flight.append(waiter)
+            return True
+
+    def finish(
+        self, key: Any, flight: Flight, values: tuple[Any, ...], value: Any, expires: float
+    ) -> bool:
+        """End a load and store what it brought, unless a write has overtaken it."""
+        dropped = None
+        # Not a with block: on the way of every miss, its two calls cost half as much.
+        self._acquire()
+        try:
+            self.loads += 1
+            if self.flights.get(key) is not flight:
+                return False
+            if self.hidden is None:
+                entry = Entry()
+                entry.value = value
+                entry.expires = expires
+                entry.hits = 0
+                entry.key = key
+                dropped = self.entries.setdefault(key, entry)
+                if dropped is entry:
+                    if self.indexes:
+                        self._index(key, values)
+                    dropped = self._admit(self, key)
+                else:
+                    # The dictionary keeps the key it has, and the entry its place in the queue.
+                    entry.key = dropped.key
+                    self.entries[key] = entry
+                    self.hits += dropped.hits
+            # Only now: whoever finds no load under way finds the entry.
+            del self.flights[key]
+        finally:
+            self._release()
+        # What was replaced or thrown out is freed here, outside the lock.
+        del dropped
+        return True
+
+    def leave(self, key: Any, flight: Flight, failed: bool, why: str | None = None) -> None:
+        """End a load that brought nothing to store."""
+        with self.lock:
+            if failed:
+                self.failures += 1
+            else:
+                self.loads += 1
+                self.rejected += 1
+                self.home.history.note(self.serial, key, "not-stored", why)
+            if self.flights.get(key) is flight:
+                del self.flights[key]
+
+    # What a write does.
+
+    def shut(self, fence: Fence, cause: Cause) -> None:
+        """Begin a write: nothing affected is served, stored or joined from here on."""
+        with self.lock:
+            self.fences.append(fence)
+            self.invalidations += 1
+            if fence.hides:
+                if self.hidden is None:
+                    self.hidden, self.entries = self.entries, {}
+            else:
+                self._drop(fence, cause)
+
+    def open(self, fence: Fence, cause: Cause) -> None:
+        """End a write."""
+        with self.lock:
+            # By identity: two writers' fences may look alike, and one never lifts another's.
+            self.fences = [other for other in self.fences if other is not fence]
+            self._drop(fence, cause)
+            if self.hidden is not None and not any([f.hides for f in self.fences]):
+                self.entries, self.hidden = self.hidden, None
+
+    def put(self, key: Any, values: tuple[Any, ...], value: Any, expires: float | None) -> bool:
+        """Store a value from outside: a write of one entry that begins and ends at once."""
+        with self.lock:
+            self.flights.pop(key, None)
+            if self.hidden is not None or (self.fences and self.fenced(values)):
+                return False
+            if expires is None or not self.home.open_to_loads:
+                self.remove(key)
+                return False
+            flight = self.flights[key] = Flight()
+            flight.values = values
+            self.finish(key, flight, values, value, expires)
+            self.loads -= 1
+            return True
+
+    def forget(self, key: Any, cause: Cause) -> bool:
+        """Forget one entry: a write of one entry that begins and ends at once."""
+        with self.lock:
+            self.flights.pop(key, None)
+            entry = self.remove(key)
+            if entry is None:
+                return False
+            self.invalidations += 1
+            self.home.history.note(self.serial, key, "invalidated", cause)
+            return entry.expires > read()
+
+    def forget_all(self, cause: Cause) -> None:
+        """Forget every entry: a write of the whole method that begins and ends at once."""
+        with self.lock:
+            self.invalidations += 1
+            self._replace(cause)
+
+    def _drop(self, fence: Fence, cause: Cause) -> None:
+        if fence.at is None or fence.values is None:
+            self._replace(cause)
+            return
+        for key, flight in list(self.flights.items()):
+            if not hasattr(flight, "values") or fence.covers(flight.values):
+                del self.flights[key]
+        index = self.indexes[fence.at]
+        for value in fence.values:
+            for key in tuple(index.get(value, ())):
+                self.remove(key)
+                self.home.history.note(self.serial, key, "invalidated", cause)
+
+    def _replace(self, cause: Cause) -> None:
+        if self.flights:
+            self.flights = {}
+        kept = self.kept
+        if not kept:
+            return
+        if self.hidden is None:
+            self.entries = {}
+        else:
+            self.hidden = {}
+        for at in self.indexes:
+            self.home.discard(self, self.indexes[at], cause)
+            self.indexes[at] = {}
+        if self.marks:
+            self.home.discard(self, self.marks, cause)
+            self.marks = {}
+        self.home.budget.left(len(kept))
+        self.home.discard(self, kept, cause)
+
+    # Entries.
+
+    @property
+    def kept(self) -> dict[Any, Entry]:
+        """The entries there are, also while a writer hides them."""
+        return self.entries if self.hidden is None else self.hidden
+
+    def remove(self, key: Any) -> Entry | None:
+        """Take out one entry."""
+        entry = self.kept.pop(key, None)
+        if entry is not None:
+            self.hits += entry.hits
+            self.home.budget.left(1)
+            if self.indexes:
+                self.unindex(key)
+        return entry
+
+    def index(self, at: tuple[int, ...]) -> None:
+        """Make entries findable by these arguments, for the rules that name them."""
+        with self.lock:
+            if at not in self.indexes:
+                # The arguments of what is stored already are not known: it is loaded again.
+                self._replace(Cause("a rule was declared"))
+                self.indexes[at] = {}
+
+    def _index(self, key: Any, values: tuple[Any, ...]) -> None:
+        marks = []
+        for at, index in self.indexes.items():
+            mark = tuple([loose(values[i]) for i in at])
+            index.setdefault(mark, set()).add(key)
+            marks.append(mark)
+        self.marks[key] = tuple(marks)
+
+    def unindex(self, key: Any) -> None:
+        """Let the rules find an entry no more."""
+        for index, mark in zip(self.indexes.values(), self.marks.pop(key, ()), strict=False):
+            keys = index[mark]
+            keys.discard(key)
+            if not keys:
+                del index[mark]
+
+    def keyed_by(self, spec: object, timed: bool) -> None:
+        """Note how calls are keyed here; whoever shares these entries must key them alike."""
+        with self.lock:
+            if self.keyed is None:
+                self.keyed, self.timed = spec, timed
+            elif self.keyed != spec:
+                raise ConfigurationError(
+                    f"cached_methods[{self.name!r}] makes its keys in another way than the proxy "
+                    "that shares these entries does; use the same key= and ignore=, another "
+                    "namespace= or another cache"
+                )
+            elif self.timed != timed:
+                raise ConfigurationError(
+                    f"cached_methods[{self.name!r}] has a ttl where the proxy that shares these "
+                    "entries has none, or the other way round; use math.inf for neither or a ttl "
+                    "for both, another namespace= or another cache"
+                )
+
+
+class Scope:
+    """The tables of one object: all that is remembered of it in one cache."""
+
+    __slots__ = ("__weakref__", "_fences", "home", "tables")
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.tables: dict[str, Table] = {}
+        self._fences: list[Fence] = []
+
+    def table(self, name: str) -> Table:
+        """Return the table of a method, made when it is first asked for."""
+        with self.home.lock:
+            table = self.tables.get(name)
+            if table is None:
+                table = self.tables[name] = Table(self.home, name, self)
+                # A writer of everything is a writer of what was not there when it began, too.
+                table.fences += self._fences
+            return table
+
+    def shut(self, fence: Fence, cause: Cause) -> None:
+        """Begin a write of every method of the object."""
+        with self.home.lock:
+            self._fences.append(fence)
+            for table in self.tables.values():
+                table.shut(fence, cause)
+
+    def open(self, fence: Fence, cause: Cause) -> None:
+        """End a write of every method of the object."""
+        with self.home.lock:
+            self._fences = [other for other in self._fences if other is not fence]
+            for table in self.tables.values():
+                table.open(fence, cause)

@@ -1,0 +1,138 @@
+"""What of a result is kept: whether, for how long, in which form, and what callers are handed.
+
+One place for the fields of `Cached` that look at a result. Nothing is stored here.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pussycache.declare.keys import ATOMS
+from pussycache.declare.policy import Cached, seconds_left
+from pussycache.engine.clock import read
+
+__all__ = ["Keeping", "Kept", "fresh"]
+
+_ONE_SHOT_MARKS: Final = ("__next__", "__anext__", "__await__")
+
+
+def one_shot(value: object) -> bool:
+    """Whether a value can be used once only: iterators, awaitables, generator-based contexts."""
+    kind = type(value)
+    if kind in ATOMS:
+        return False
+    if any([hasattr(kind, mark) for mark in _ONE_SHOT_MARKS]):
+        return True
+    contexts: Any = sys.modules.get("contextlib")
+    return contexts is not None and isinstance(value, contexts._GeneratorContextManagerBase)
+
+
+class Items(tuple[Any, ...]):
+    """What an iterator yielded."""
+
+    __slots__ = ()
+
+
+class AsyncItems(Items):
+    """What an asynchronous iterator yielded."""
+
+    __slots__ = ()
+
+
+async def _replay(items: AsyncItems) -> AsyncIterator[Any]:
+    for item in items:
+        yield item
+
+
+def fresh(value: Any) -> Any:
+    """Return a new iterator over what one yielded; another value as it is."""
+    if type(value) is Items:
+        return iter(value)
+    return _replay(value) if type(value) is AsyncItems else value
+
+
+@dataclass(slots=True)
+class Kept:
+    """What becomes of a result: ``expires`` is `None` if it is not stored, ``why`` says why not."""
+
+    stored: Any
+    handed: Any
+    expires: float | None
+    why: str | None = None
+    shared: bool = True
+
+
+class Keeping:
+    """The fields of one method's `Cached` that look at results, resolved against the cache's ttl.
+
+    ``hand`` turns what is stored into what a caller is given, or is `None` where it is the same.
+    ``lasting`` is the ttl in seconds if no result can change it, `math.inf` for ever.
+    """
+
+    __slots__ = ("_cached", "_method", "_ttl", "hand", "lasting", "plain", "timed")
+
+    def __init__(self, method: str, cached: Cached, default_ttl: float | None) -> None:
+        self._method = method
+        self._cached = cached
+        ttl = cached.ttl
+        self._ttl = math.inf if default_ttl is None else default_ttl
+        if isinstance(ttl, (int, float)):
+            self._ttl = float(ttl)
+        self.lasting = None if callable(ttl) else self._ttl
+        self.timed = self.lasting != math.inf
+        self.hand = _hand(cached)
+        self.plain = (
+            self.lasting is not None
+            and self.lasting > 0
+            and cached.when is None
+            and self.hand is None
+        )
+
+    def of(self, value: Any, me: object) -> Kept:
+        """Say what becomes of a result; errors of the user's callables are passed on."""
+        cached = self._cached
+        if cached.materialize and not isinstance(value, Items) and hasattr(type(value), "__next__"):
+            value = Items(value)
+        if one_shot(value):
+            return Kept(value, value, None, "the result can be used once", shared=False)
+        stored, handed = value, value
+        if self.hand is fresh:
+            handed = fresh(value)
+        elif self.hand is not None:
+            # The caller may change what it got: what is stored is a copy already.
+            stored = self.hand(value)
+        if value is me:
+            return Kept(stored, handed, None, "the result is the object itself")
+        if cached.when is not None and not cached.when(value):
+            return Kept(stored, handed, None, "its when callable said so")
+        lasting = self.lasting
+        if callable(cached.ttl):
+            lasting = seconds_left(cached.ttl(value), self._method)
+            if lasting is None:
+                lasting = self._ttl
+        if not lasting:
+            return Kept(stored, handed, None, "its ttl is 0")
+        return Kept(stored, handed, read() + lasting)
+
+
+def _hand(cached: Cached) -> Callable[[Any], Any] | None:
+    if cached.materialize:
+        return fresh
+    if cached.copy == "share":
+        return None
+    return copy.deepcopy if cached.copy == "deep" else cached.copy  # type: ignore[return-value]
+
+
+async def gathered(source: Any) -> AsyncItems:
+    """Read an asynchronous iterator to its end."""
+    return AsyncItems([item async for item in source])
+
+
+def materialized(source: Iterable[Any]) -> Items:
+    """Read an iterator to its end."""
+    return Items(source)

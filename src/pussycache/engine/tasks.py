@@ -1,0 +1,75 @@
+"""Does for asyncio what the flow asks for: awaits loads, and waits without holding up the loop.
+
+No decision is taken here. asyncio is imported when somebody waits, not before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from pussycache.engine.flow import Plan, Step, Wait
+from pussycache.engine.singleflight import ABANDONED, LOADING, Failure
+
+__all__ = ["drive"]
+
+
+async def drive(
+    flow: Generator[Step, Any, Any], plan: Plan, call: Any, values: tuple[Any, ...]
+) -> Any:
+    """Run a flow to its end in this task; ``call`` is the bare coroutine method."""
+    invoke = plan.invoke
+    got: Any = None
+    try:
+        while True:
+            step = flow.send(got)
+            if type(step) is Wait:
+                got = await _wait(step, flow)
+                continue
+            token = None if step is None else LOADING.set((step, LOADING.get()))  # type: ignore[arg-type]
+            try:
+                got = await (call(*values) if invoke is None else invoke(call, values))
+            except BaseException as error:
+                got = Failure(error)
+            finally:
+                if token is not None:
+                    try:
+                        LOADING.reset(token)
+                    except ValueError:
+                        # A forgotten coroutine is closed by the garbage collector, anywhere.
+                        pass
+    except StopIteration as stop:
+        got = stop.value
+    if type(got) is Failure:
+        try:
+            raise got.error
+        finally:
+            # The error's traceback holds this frame: without this, a cycle that holds the error.
+            del got
+    return got
+
+
+async def _wait(wish: Wait, flow: Generator[Step, Any, Any]) -> Any:
+    from asyncio import get_running_loop
+
+    loop = get_running_loop()
+    future = loop.create_future()
+
+    def settle(outcome: Any) -> None:
+        if not future.done():
+            future.set_result(outcome)
+
+    def tell(outcome: Any) -> None:
+        try:
+            loop.call_soon_threadsafe(settle, outcome)
+        except RuntimeError:
+            # The waiter's loop was closed meanwhile: there is nobody left to tell.
+            pass
+
+    if not wish.join(tell):
+        return ABANDONED
+    try:
+        return await future
+    except BaseException:
+        flow.close()
+        raise

@@ -1,0 +1,39 @@
+"""What the statistics mean, as a frozen snapshot; counting is done where things happen.
+
+The meanings are those of Caffeine's `StatsCounter`: a caller that waits for somebody's load records
+a miss; only the one that loads records the load.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["CacheInfo"]
+
+
+@dataclass(frozen=True, slots=True)
+class CacheInfo:
+    """What happened so far to the calls of one method, or of all methods of an object.
+
+    ``hits`` were answered from the cache. ``misses`` were not, also where another caller's load was
+    waited for. ``loads`` ended well, ``failures`` raised. ``rejected`` were loaded and not stored,
+    because a policy said so. ``evictions`` made room; ``invalidations`` is how many writes said
+    that something was wrong. ``uncacheable`` calls had arguments that cannot be part of a key.
+    ``entries`` is how many results are remembered now.
+    """
+
+    hits: int = 0
+    misses: int = 0
+    loads: int = 0
+    failures: int = 0
+    rejected: int = 0
+    evictions: int = 0
+    invalidations: int = 0
+    uncacheable: int = 0
+    entries: int = 0
+
+    @property
+    def hit_ratio(self) -> float:
+        """The share of calls that were answered from the cache; 0.0 before the first."""
+        calls = self.hits + self.misses
+        return self.hits / calls if calls else 0.0
