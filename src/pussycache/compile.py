@@ -15,7 +15,6 @@ from inspect import Parameter
 from types import CodeType, CoroutineType, FunctionType
 from typing import Any, Final
 
-from pussycache.cache.base import Cache
 from pussycache.declare.keys import ATOMS, Coded, encode
 from pussycache.declare.policy import Cached
 from pussycache.declare.signatures import Method
@@ -26,7 +25,7 @@ from pussycache.engine.generations import Table
 from pussycache.engine.keeping import AsyncItems, Items, Keeping, fresh
 from pussycache.engine.writes import Effect, Write
 
-__all__ = ["Handle", "binder", "forwarder", "planned", "reader", "writer"]
+__all__ = ["Access", "Handle", "Writing", "binder", "forwarder", "planned", "reader", "writer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +37,19 @@ class Handle:
 
     method: Method
     cached: Cached
-    plan: Plan
+    plan: Callable[[Table], Plan]
     table: Callable[[Any], Table]
     call: Callable[[Any], Callable[..., Any]]
     me: Callable[[Any], object]
     bind: Callable[..., tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What stands behind an invalidating function."""
+
+    method: Method
+    effects: Callable[[Any], Sequence[Effect]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +58,7 @@ class Access:
 
     ``$`` stands for the prefix of our own names. ``first`` says whether there is a first argument
     (an object) that is no part of the call; ``table_on_miss`` finds the table where ``table`` may
-    not find one yet.
+    not find one yet, ``plan`` the plan where the cache, and with it the ttl, differs by object.
     """
 
     table: str
@@ -59,6 +66,7 @@ class Access:
     me: str
     first: bool = True
     table_on_miss: str = ""
+    plan: str = "$plan"
 
 
 _POSITIONAL: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
@@ -167,7 +175,7 @@ def binder(params: Sequence[Parameter]) -> Callable[..., tuple[Any, ...]]:
     return bind
 
 
-def planned(method: Method, cached: Cached, cache: Cache) -> Plan:
+def planned(method: Method, cached: Cached, ttl: float | None) -> Plan:
     """Return what the flow needs to know of a cached method."""
     method.check(cached)
     text = _Text(method.params)
@@ -181,7 +189,7 @@ def planned(method: Method, cached: Cached, cache: Cache) -> Plan:
             {},
         )
     label = f"{method.owner}.{method.name}"
-    keeping = Keeping(label, cached, cache.ttl)
+    keeping = Keeping(label, cached, ttl)
     if method.kind == "asyncgen":
         plain = invoke
 
@@ -233,14 +241,16 @@ _HIT: Final = """\
         pass
     {o}v = {values}
     {o}t = {table_again}
-    return {wait}{o}drive({o}answer({o}plan, {o}t, {o}v, {me}), {o}plan, {call}, {o}v)
+    {o}p = {plan}
+    return {wait}{o}drive({o}answer({o}p, {o}t, {o}v, {me}), {o}p, {call}, {o}v)
 """
 
 _REPLAY: Final = """\
 async def method({params}):
     {o}v = {values}
     {o}t = {table_again}
-    for {o}e in await {o}drive({o}answer({o}plan, {o}t, {o}v, {me}), {o}plan, {call}, {o}v):
+    {o}p = {plan}
+    async for {o}e in await {o}drive({o}answer({o}p, {o}t, {o}v, {me}), {o}p, {call}, {o}v):
         yield {o}e
 """
 
@@ -272,6 +282,7 @@ def reader(
         values=text.tuple(),
         table=access.table.replace("$", o),
         table_again=(access.table_on_miss or access.table).replace("$", o),
+        plan=access.plan.replace("$", o),
         call=access.call.replace("$", o),
         me=access.me.replace("$", o),
     )
@@ -393,7 +404,7 @@ def writer(
     made: FunctionType = kinds[method.kind]
     if not first:
         made = _ownerless(made, method.kind)
-    made.__pussycache_writes__ = write_of  # type: ignore[attr-defined]
+    made.__pussycache_writes__ = Writing(method, effects)  # type: ignore[attr-defined]
     return named(made, method, first)
 
 

@@ -20,6 +20,7 @@ from pussycache.declare.policy import Cached, CachedMethods, declared
 from pussycache.declare.rules import Forget, InvalidateMethods, Match, written
 from pussycache.declare.signatures import Method, find
 from pussycache.engine.entry import Cause
+from pussycache.engine.flow import Plan
 from pussycache.engine.generations import Scope, Table
 from pussycache.engine.writes import Effect
 from pussycache.errors import ConfigurationError
@@ -331,7 +332,7 @@ def _make_class(
     call_of = _rebound if self_calls else _bound
     for slot, (name, said) in zip(slots, cached.items(), strict=True):
         method = methods[name]
-        plan = planned(method, said, cache)
+        plan = planned(method, said, cache.ttl)
         access = Access(
             table=f"$self.{slot}",
             call=f"$bare($self, {'$'}name)" if self_calls else f"$getattr($self.{_TARGET}, $name)",
@@ -342,7 +343,7 @@ def _make_class(
         function.__pussycache__ = Handle(  # type: ignore[attr-defined]
             method,
             said,
-            plan,
+            _always(plan),
             table=operator.attrgetter(slot),
             call=_calling(call_of, name),
             me=operator.attrgetter(_TARGET),
@@ -370,6 +371,10 @@ def _make_class(
 
 def _effects_of(name: str) -> Callable[[Any], list[Effect]]:
     return lambda proxy: cast("list[Effect]", proxy._pussycache_about.effects[name])
+
+
+def _always(plan: Plan) -> Callable[[Table], Plan]:
+    return lambda table: plan
 
 
 def _calling(

@@ -6,7 +6,8 @@ a miss; only the one that loads records the load.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
 
 __all__ = ["CacheInfo"]
 
@@ -37,3 +38,8 @@ class CacheInfo:
         """The share of calls that were answered from the cache; 0.0 before the first."""
         calls = self.hits + self.misses
         return self.hits / calls if calls else 0.0
+
+    @classmethod
+    def total(cls, parts: Iterable[CacheInfo]) -> CacheInfo:
+        """Add up the figures of several methods."""
+        return cls(*[sum(column) for column in zip(*[astuple(part) for part in parts], strict=True)])

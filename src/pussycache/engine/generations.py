@@ -19,6 +19,7 @@ from pussycache.engine.clock import hot, read
 from pussycache.engine.entry import Cause, Entry, History
 from pussycache.engine.singleflight import Flight, Waiter
 from pussycache.errors import ConfigurationError
+from pussycache.stats import CacheInfo
 
 
 class Lock(Protocol):
@@ -142,6 +143,10 @@ class Table:
         self.marks: dict[Any, tuple[Any, ...]] = {}
         self.keyed: object = None
         self.timed: bool | None = None
+        self.forget_counts()
+
+    def forget_counts(self) -> None:
+        """Begin to count anew."""
         self.hits = self.misses = self.loads = self.failures = self.evictions = 0
         self.invalidations = self.uncacheable = self.rejected = 0
 
@@ -376,6 +381,23 @@ class Table:
             keys.discard(key)
             if not keys:
                 del index[mark]
+
+    def info(self) -> CacheInfo:
+        """Return what happened here so far."""
+        with self.lock:
+            now = read()
+            entries = list(self.kept.values())
+            return CacheInfo(
+                hits=self.hits + sum([entry.hits for entry in entries]),
+                misses=self.misses,
+                loads=self.loads,
+                failures=self.failures,
+                rejected=self.rejected,
+                evictions=self.evictions,
+                invalidations=self.invalidations,
+                uncacheable=self.uncacheable,
+                entries=sum([entry.expires > now for entry in entries]),
+            )
 
     def keyed_by(self, spec: object, timed: bool) -> None:
         """Note how calls are keyed here; whoever shares these entries must key them alike."""

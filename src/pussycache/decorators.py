@@ -1,0 +1,478 @@
+"""`cached` and `invalidates`, for classes and functions of one's own.
+
+A decorated function is compiled like a proxy's method; what differs is where its table is found: by
+the instance, which is never kept alive, or for a plain function in the function itself.
+"""
+
+from __future__ import annotations
+
+import inspect
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial, update_wrapper
+from types import FunctionType, MethodType
+from typing import Any, Final, NamedTuple, TypeVar, overload
+
+from pussycache.cache.base import Cache
+from pussycache.cache.memory import MemoryCache
+from pussycache.compile import Access, Handle, binder, planned, reader, writer
+from pussycache.declare.policy import Cached
+from pussycache.declare.rules import Forget, Match, Target, targets
+from pussycache.declare.signatures import Method, method_of
+from pussycache.engine.entry import Cause
+from pussycache.engine.flow import Plan
+from pussycache.engine.generations import Table
+from pussycache.engine.writes import Effect
+from pussycache.errors import ConfigurationError
+from pussycache.stats import CacheInfo
+from pussycache.types import Ttl
+
+__all__ = ["cached", "invalidates"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+CacheOrFactory = Cache | Callable[[Any], Cache]
+
+
+class LruInfo(NamedTuple):
+    """What ``cache_info()`` of a decorated function says, as that of `functools.lru_cache` does."""
+
+    hits: int
+    misses: int
+    maxsize: int | None
+    currsize: int
+
+
+@overload
+def cached(function: F, /) -> F: ...
+@overload
+def cached(
+    *,
+    ttl: Ttl = None,
+    when: Callable[[Any], object] | None = None,
+    key: Callable[..., Any] | None = None,
+    ignore: Iterable[str] = (),
+    copy: str | Callable[[Any], Any] = "share",
+    materialize: bool = False,
+    cache: CacheOrFactory | None = None,
+) -> Callable[[F], F]: ...
+def cached(function: Any = None, /, *, cache: CacheOrFactory | None = None, **fields: Any) -> Any:
+    """Remember what a method or a function returns; takes the fields of `Cached`, and a cache.
+
+    :param cache: a cache, or a callable from the instance to one; `None`, the default, is a
+        `MemoryCache` for the class, or for the function.
+    :raises ConfigurationError: for a bad field at once; for names at first use.
+
+    Works on functions, methods, static and class methods, sync and async, also without parentheses;
+    around a property, ``@property`` is the outer one. Instances are not kept alive. The decorated
+    function has ``cache_info()``, ``cache_clear()`` and ``__wrapped__``.
+
+    >>> from pussycache import cached, invalidates
+    >>> class Users:
+    ...     names = {7: "ada"}
+    ...     @cached(ttl=60)
+    ...     def get_user(self, user_id):
+    ...         return self.names[user_id]
+    ...     @invalidates("get_user")
+    ...     def rename_user(self, user_id, name):
+    ...         self.names[user_id] = name
+    >>> users = Users()
+    >>> users.get_user(7), users.get_user(7), Users.get_user.cache_info().hits
+    ('ada', 'ada', 1)
+    >>> users.rename_user(7, "grace")
+    >>> users.get_user(7)
+    'grace'
+    """
+    if function is not None and not callable(function) and not hasattr(function, "__func__"):
+        if isinstance(function, property):
+            raise ConfigurationError("cached goes below @property: put @property above @cached")
+        raise ConfigurationError(
+            f"cached takes its fields by name, not {function!r}; write cached(ttl={function!r})"
+        )
+    if cache is not None and not isinstance(cache, Cache) and not callable(cache):
+        raise ConfigurationError(
+            f"cache must be a cache, or a callable from the instance to one, not {cache!r}"
+        )
+    policy = Cached(**fields)
+    decorate = partial(_decorated, partial(_reader, policy, cache))
+    return decorate if function is None else decorate(function)
+
+
+def invalidates(*made_wrong: Target) -> Callable[[F], F]:
+    """Declare what a method makes wrong: names of methods, `Forget` rules, functions, or ``"*"``.
+
+    :raises ConfigurationError: for names that do not exist, at first use.
+
+    See `cached` for an example. On a plain function the targets are decorated functions.
+    """
+    if len(made_wrong) == 1 and isinstance(made_wrong[0], FunctionType):
+        if not hasattr(made_wrong[0], "__pussycache__"):
+            raise ConfigurationError(
+                "invalidates must be told what is made wrong: write @invalidates('a_method')"
+            )
+    rules = targets(made_wrong, "invalidates(...)")
+    decorate: Callable[[F], F] = partial(_decorated, partial(_writer, rules))
+    return decorate
+
+
+# Whether a function is a method.
+
+Build = Callable[[Any, bool], Any]
+
+
+def _decorated(build: Build, function: Any) -> Any:
+    if isinstance(function, property):
+        raise ConfigurationError("cached goes below @property: put @property above @cached")
+    if isinstance(function, staticmethod):
+        return staticmethod(build(function.__func__, False))
+    if isinstance(function, classmethod):
+        return classmethod(build(function.__func__, True))
+    try:
+        first = next(iter(inspect.signature(function).parameters), None)
+    except (TypeError, ValueError):
+        first = None
+    if first in ("self", "cls"):
+        return build(function, True)
+    scope = getattr(function, "__qualname__", "").rpartition(".")[0]
+    if scope and not scope.endswith("<locals>"):
+        return _Undecided(build, function)
+    return build(function, False)
+
+
+class _Undecided:
+    """A function in a class whose first parameter is not called self: a method or a static one.
+
+    The class tells a method its name, and a static method it does not.
+    """
+
+    def __init__(self, build: Build, function: Any) -> None:
+        self._build = build
+        self._function = function
+        self._static: Any = None
+        update_wrapper(self, function)
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        setattr(owner, name, self._build(self._function, True))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._made()(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__pussycache") or name in ("cache_info", "cache_clear"):
+            return getattr(self._made(), name)
+        raise AttributeError(name)
+
+    def _made(self) -> Any:
+        if self._static is None:
+            self._static = self._build(self._function, False)
+        return self._static
+
+
+# What stands behind a decorated function.
+
+_class_caches: Final[weakref.WeakValueDictionary[tuple[str, str], MemoryCache]] = (
+    weakref.WeakValueDictionary()
+)
+
+
+def _method(function: Any, is_method: bool) -> Method:
+    name = getattr(function, "__name__", repr(function))
+    owner = getattr(function, "__qualname__", "").rpartition(".")[0]
+    owner = owner.rpartition("<locals>.")[2] or getattr(function, "__module__", None) or "function"
+    method = method_of(name, function, owner, function)
+    params = method.params[1:] if is_method else method.params
+    return Method(name, function, method.kind, params, owner)
+
+
+def _broken(function: Any, problem: ConfigurationError) -> Any:
+    def complain(*args: Any, **kwargs: Any) -> Any:
+        raise ConfigurationError(*problem.args)
+
+    return update_wrapper(complain, function)
+
+
+def _reader(
+    policy: Cached, cache: CacheOrFactory | None, function: Any, is_method: bool
+) -> Any:
+    method = _method(function, is_method)
+    if hasattr(function, "__pussycache_writes__"):
+        return _broken(
+            function,
+            ConfigurationError(
+                f"{method.name!r} both writes and is cached; a method that writes cannot be "
+                "cached: take one of its decorators away"
+            ),
+        )
+    try:
+        method.check(policy)
+        if not is_method and cache is not None and not isinstance(cache, Cache):
+            raise ConfigurationError(
+                f"cache of the function {method.name!r} must be a cache: there is no instance "
+                "that a callable could be given"
+            )
+        made = (_reading_method if is_method else _reading_function)(method, policy, cache)
+    except ConfigurationError as problem:
+        return _broken(function, problem)
+    return made
+
+
+def _reading_function(method: Method, policy: Cached, cache: Any) -> Any:
+    home: Any = MemoryCache() if cache is None else cache
+    function = method.raw
+    # The scope is found by a thing of our own: a builtin function cannot own entries.
+    anchor = _Anchor()
+    table: Table = home.scope(anchor, anchor, None, None).table(method.name)
+    plan = planned(method, policy, home.ttl)
+    access = Access("$table", "$bare", "$anchor", first=False)
+    made = reader(
+        method, policy, plan, access, {"table": table, "bare": function, "anchor": anchor}
+    )
+    handle = Handle(
+        method,
+        policy,
+        lambda _: plan,
+        table=lambda owner: table,
+        call=lambda owner: function,
+        me=lambda owner: anchor,
+        bind=binder(method.params),
+    )
+    return _dressed(made, handle, lambda: [table], lambda: home)
+
+
+class _Anchor:
+    """What the entries of a plain function belong to."""
+
+    __slots__ = ("__weakref__",)
+
+
+def _reading_method(method: Method, policy: Cached, cache: Any) -> Any:
+    function = method.raw
+    tables = _Tables(method, function, cache)
+    plans: dict[float | None, Plan] = {}
+
+    def plan_of(table: Table) -> Plan:
+        ttl = table.home.ttl
+        plan = plans.get(ttl)
+        if plan is None:
+            plan = plans.setdefault(ttl, planned(method, policy, ttl))
+        return plan
+
+    # Where the cache is known by the instance only, its ttl may be anything: then time is checked.
+    known = tables.cache.ttl if isinstance(tables.cache, Cache) else 1.0
+    plan = planned(method, policy, known)
+    bare = partial(MethodType, function)
+    access = Access(
+        table="$tables[$id($self)]",
+        table_on_miss="$table_of($self)",
+        call="$bare($self)",
+        me="$self",
+        plan="$plan_of($t)",
+    )
+    given = {
+        "tables": tables.by_id,
+        "id": id,
+        "table_of": tables.of,
+        "bare": bare,
+        "plan_of": plan_of,
+    }
+    made = reader(method, policy, plan, access, given)
+    handle = Handle(
+        method,
+        policy,
+        plan_of,
+        table=tables.of,
+        call=bare,
+        me=lambda owner: owner,
+        bind=binder(method.params),
+    )
+    tables.handle = handle
+    return _dressed(made, handle, lambda: list(tables.by_id.values()), lambda: tables.cache)
+
+
+class _Tables:
+    """The tables of one decorated method, by the identity of the instance."""
+
+    handle: Handle
+
+    def __init__(self, method: Method, function: Any, cache: CacheOrFactory | None) -> None:
+        self._name = f"{function.__module__}.{function.__qualname__}"
+        self._method = method
+        if cache is None:
+            place = (function.__module__, function.__qualname__.rpartition(".")[0])
+            cache = _class_caches.get(place) or _class_caches.setdefault(place, MemoryCache())
+        self.cache: CacheOrFactory = cache
+        # An address is given to a new object only after the callback of the old one's reference
+        # has taken it out of here.
+        self.by_id: dict[int, Table] = {}
+        self._references: dict[int, weakref.ref[Any]] = {}
+
+    def of(self, owner: Any) -> Table:
+        """Return the table of an instance, made at its first use."""
+        table = self.by_id.get(id(owner))
+        if table is not None:
+            return table
+        kind = owner if isinstance(owner, type) else type(owner)
+        indexes = _declared(kind).indexes.get(id(self.handle), ())
+        cache: Any = self.cache if isinstance(self.cache, Cache) else self.cache(owner)
+        if not isinstance(cache, Cache):
+            raise ConfigurationError(
+                f"the cache callable of {self._method.name!r} returned {cache!r}; return a cache"
+            )
+        try:
+            reference = weakref.ref(owner, partial(self._gone, id(owner)))
+        except TypeError:
+            raise ConfigurationError(
+                f"instances of {kind.__qualname__} cannot be weakly referenced, so cached methods "
+                "cannot know when they are gone; add '__weakref__' to its __slots__"
+            ) from None
+        table = cache.scope(owner, owner, None, None).table(self._name)
+        for at in indexes:
+            table.index(at)
+        self._references[id(owner)] = reference
+        self.by_id[id(owner)] = table
+        return table
+
+    def _gone(self, ident: int, reference: object) -> None:
+        if self._references.get(ident) is reference:
+            del self._references[ident], self.by_id[ident]
+
+
+def _dressed(
+    function: Any, handle: Handle, tables: Callable[[], list[Table]], cache: Callable[[], Any]
+) -> Any:
+    def cache_info() -> LruInfo:
+        """Return hits, misses, maxsize and currsize, of all instances together."""
+        total = CacheInfo.total([CacheInfo(), *[table.info() for table in tables()]])
+        room = getattr(cache(), "max_entries", None)
+        return LruInfo(total.hits, total.misses, room, total.entries)
+
+    def cache_clear() -> None:
+        """Forget every call and every figure, of all instances."""
+        for table in tables():
+            table.forget_all(Cause("cache_clear"))
+            table.forget_counts()
+
+    function.__pussycache__ = handle
+    function.cache_info = cache_info
+    function.cache_clear = cache_clear
+    return function
+
+
+# What a decorated write makes wrong.
+
+
+class _Class:
+    """The declarations of one class, put together: which handles a write names, and how."""
+
+    def __init__(self, kind: type) -> None:
+        self.effects: dict[int, list[tuple[Handle, bool, Match | None]]] = {}
+        self.indexes: dict[int, set[tuple[int, ...]]] = {}
+        for name, base in _attributes(kind):
+            function = _plain(base.__dict__[name])
+            rules = getattr(function, "__pussycache_rules__", None)
+            if rules is None:
+                continue
+            writing: Method = function.__pussycache_writes__.method
+            self.effects[id(function)] = found = []
+            for rule in rules:
+                for handle, of_class in _named_by(kind, rule, writing.name):
+                    match = None
+                    if rule.mapped:
+                        match = Match.of(rule, handle.method, handle.cached, writing)
+                        self.indexes.setdefault(id(handle), set()).add(match.at)
+                    found.append((handle, of_class, match))
+
+
+def _attributes(kind: type) -> Iterator[tuple[str, type]]:
+    for base in kind.__mro__:
+        for name in base.__dict__:
+            yield name, base
+
+
+def _plain(raw: Any) -> Any:
+    if isinstance(raw, property):
+        return raw.fget
+    return raw.__func__ if isinstance(raw, (staticmethod, classmethod)) else raw
+
+
+def _named_by(kind: type, rule: Forget, writing: str) -> Iterator[tuple[Handle, bool]]:
+    """Yield what a rule names, in the class and in those it overrides."""
+    if not isinstance(rule.method, str):
+        handle = getattr(rule.method, "__pussycache__", None)
+        if not isinstance(handle, Handle):
+            raise ConfigurationError(
+                f"{rule!r} in invalidates(...) of {writing!r} names no cached function; "
+                "decorate it with cached"
+            )
+        yield handle, False
+        return
+    if rule.method == "*" and rule.mapped:
+        raise ConfigurationError(f"{rule!r}: '*' forgets everything, without names")
+    if rule.method != "*" and not hasattr(kind, rule.method):
+        raise ConfigurationError(
+            f"invalidates(...) of {writing!r} names {rule.method!r}, but {kind.__qualname__} has no "
+            "such attribute; name a method of the class"
+        )
+    for name, base in _attributes(kind):
+        if rule.method in ("*", name):
+            raw = base.__dict__[name]
+            handle = getattr(_plain(raw), "__pussycache__", None)
+            if isinstance(handle, Handle):
+                yield handle, isinstance(raw, classmethod)
+
+
+_classes: Final[weakref.WeakKeyDictionary[type, _Class]] = weakref.WeakKeyDictionary()
+
+
+def _declared(kind: type) -> _Class:
+    known = _classes.get(kind)
+    if known is None:
+        known = _classes[kind] = _Class(kind)
+    return known
+
+
+def _writer(rules: tuple[Forget, ...], function: Any, is_method: bool) -> Any:
+    method = _method(function, is_method)
+    if hasattr(function, "__pussycache__"):
+        return _broken(
+            function,
+            ConfigurationError(
+                f"{method.name!r} both writes and is cached; a method that writes cannot be "
+                "cached: take one of its decorators away"
+            ),
+        )
+    if not is_method:
+        return _writing_function(method, rules)
+
+    def effects(owner: Any) -> list[Effect]:
+        kind = owner if isinstance(owner, type) else type(owner)
+        return [
+            Effect(handle.table(kind if of_class else owner), match)
+            for handle, of_class, match in _declared(kind).effects[id(made)]
+        ]
+
+    made: Any = writer(method, effects, partial(MethodType, function))
+    made.__pussycache_rules__ = rules
+    return made
+
+
+def _writing_function(method: Method, rules: tuple[Forget, ...]) -> Any:
+    found = []
+    try:
+        for rule in rules:
+            if isinstance(rule.method, str):
+                raise ConfigurationError(
+                    f"invalidates(...) of the function {method.name!r} names {rule.method!r}; "
+                    "names are for methods of a class: give the decorated function itself"
+                )
+            for handle, _ in _named_by(object, rule, method.name):
+                table = handle.table(getattr(rule.method, "__self__", None))
+                match = None
+                if rule.mapped:
+                    match = Match.of(rule, handle.method, handle.cached, method)
+                    table.index(match.at)
+                found.append(Effect(table, match))
+    except ConfigurationError as problem:
+        return _broken(method.raw, problem)
+    function = method.raw
+    return writer(method, lambda owner: found, lambda owner: function, first=False)

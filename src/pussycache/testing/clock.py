@@ -1,0 +1,54 @@
+"""`FakeClock`: time that a test moves by hand."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from types import TracebackType
+
+from pussycache.engine import clock
+
+__all__ = ["FakeClock"]
+
+
+class FakeClock:
+    """A clock that stands still until it is told to go on; it replaces the library's one.
+
+    >>> import pussycache
+    >>> from pussycache.testing import FakeClock
+    >>> with FakeClock() as clock:
+    ...     cache = pussycache.MemoryCache(ttl=30)
+    ...     cache.set("mykey", "my value")
+    ...     clock.advance(29.9)
+    ...     print(cache.get("mykey"))
+    ...     clock.advance(0.1)
+    ...     print(cache.get("mykey"))
+    my value
+    None
+    """
+
+    def __init__(self, start: float = 1000.0) -> None:
+        self._now = start
+        self._replaced: AbstractContextManager[None] | None = None
+
+    def __call__(self) -> float:
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        """Let so many seconds pass; never back."""
+        if seconds < 0:
+            raise ValueError(f"a clock does not go back: advance({seconds!r})")
+        self._now += seconds
+
+    def __enter__(self) -> FakeClock:
+        self._replaced = clock.replaced(self)
+        self._replaced.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._replaced is not None:
+            self._replaced.__exit__(kind, error, traceback)
