@@ -9,11 +9,9 @@ text, and they are identifiers by construction: names of methods and defaults ar
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from inspect import Parameter
 from types import CodeType, CoroutineType, FunctionType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pussycache.declare.keys import ATOMS, Coded, encode
 from pussycache.declare.policy import Cached
@@ -21,15 +19,18 @@ from pussycache.declare.signatures import Method
 from pussycache.engine import drivers, tasks
 from pussycache.engine.clock import hot
 from pussycache.engine.flow import Plan, answer
-from pussycache.engine.generations import Table
 from pussycache.engine.keeping import AsyncItems, Items, Keeping, fresh
 from pussycache.engine.writes import Effect, Write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pussycache.engine.generations import Table
 
 __all__ = ["Access", "Handle", "Writing", "binder", "forwarder", "planned", "reader", "writer"]
 
 
-@dataclass(frozen=True, slots=True)
-class Handle:
+class Handle(NamedTuple):
     """What stands behind a cached function, for the operations on one of its calls.
 
     ``owner`` is the proxy or the instance that the function was taken from, `None` for a function.
@@ -44,16 +45,14 @@ class Handle:
     bind: Callable[..., tuple[Any, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Writing:
+class Writing(NamedTuple):
     """What stands behind an invalidating function."""
 
     method: Method
     effects: Callable[[Any], Sequence[Effect]]
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(NamedTuple):
     """How the generated code gets at what it needs, as expressions over its first argument.
 
     ``$`` stands for the prefix of our own names. ``first`` says whether there is a first argument
@@ -145,7 +144,7 @@ def _made(
 ) -> Any:
     """Run the generated text of a maker and return the function it makes.
 
-    All functions share one dictionary of globals, the clock's; what is theirs alone they close over.
+    All functions share one dictionary of globals, the clock's; the rest they close over.
     Nothing is set on a function afterwards that the interpreter would stop specialising it for.
 
     :param renamed: attributes in the text and what they are really called.
@@ -154,7 +153,7 @@ def _made(
     lines = "\n".join("    " + line for line in text.splitlines())
     source = f"def make({', '.join(given)}):\n{lines}\n    return {name}\n"
     code = compile(source, "<pussycache>", "exec")
-    exec(_renamed(code, renamed) if renamed else code, hot, own)  # noqa: S102
+    exec(_renamed(code, renamed) if renamed else code, hot, own)
     return own["make"](*given.values())
 
 
@@ -180,29 +179,32 @@ def planned(method: Method, cached: Cached, ttl: float | None) -> Plan:
     method.check(cached)
     text = _Text(method.params)
     o = text.own
-    invoke = None
+    invoke: Callable[[Any, tuple[Any, ...]], Any] | None = None
     if any(p.kind not in _POSITIONAL for p in method.params) or method.kind not in _PLAIN:
-        invoke = _made(
-            f"def invoke({o}call, {o}v):\n"
-            f"    return {o}call({text.pass_on(lambda i, name: f'{o}v[{i}]')})",
-            "invoke",
-            {},
+        invoke = _read_whole(
+            method.kind,
+            _made(
+                f"def invoke({o}call, {o}v):\n"
+                f"    return {o}call({text.pass_on(lambda i, name: f'{o}v[{i}]')})",
+                "invoke",
+                {},
+            ),
         )
     label = f"{method.owner}.{method.name}"
     keeping = Keeping(label, cached, ttl)
-    if method.kind == "asyncgen":
-        plain = invoke
+    return Plan(label, _encoder(method, cached, text), invoke, keeping)
 
-        async def invoke(call: Any, values: tuple[Any, ...]) -> AsyncItems:
-            return AsyncItems([item async for item in plain(call, values)])
 
-    elif method.kind == "generator":
-        lazy = invoke
+def _read_whole(kind: str, lazy: Callable[[Any, tuple[Any, ...]], Any]) -> Any:
+    """Let a generator function be called and read to its end, in one."""
 
-        def invoke(call: Any, values: tuple[Any, ...]) -> Items:
-            return Items(lazy(call, values))
+    def invoke(call: Any, values: tuple[Any, ...]) -> Items:
+        return Items(lazy(call, values))
 
-    return Plan(method.name, label, _encoder(method, cached, text), invoke, keeping)
+    async def invoke_async(call: Any, values: tuple[Any, ...]) -> AsyncItems:
+        return AsyncItems([item async for item in lazy(call, values)])
+
+    return {"generator": invoke, "asyncgen": invoke_async}.get(kind, lazy)
 
 
 def _encoder(method: Method, cached: Cached, text: _Text) -> Callable[[Any, object], Any]:
@@ -415,7 +417,9 @@ def _ownerless(inner: Any, kind: str) -> FunctionType:
     async def coroutine(*args: Any, **kwargs: Any) -> Any:
         return await inner(None, *args, **kwargs)
 
-    return coroutine if kind == "coroutine" else function
+    kinds: dict[str, Any] = {"coroutine": coroutine}
+    made: FunctionType = kinds.get(kind, function)
+    return made
 
 
 _NIL: Final = Coded("not given")

@@ -105,11 +105,11 @@ def invalidates(*made_wrong: Target) -> Callable[[F], F]:
 
     See `cached` for an example. On a plain function the targets are decorated functions.
     """
-    if len(made_wrong) == 1 and isinstance(made_wrong[0], FunctionType):
-        if not hasattr(made_wrong[0], "__pussycache__"):
-            raise ConfigurationError(
-                "invalidates must be told what is made wrong: write @invalidates('a_method')"
-            )
+    bare = len(made_wrong) == 1 and isinstance(made_wrong[0], FunctionType)
+    if not made_wrong or (bare and not hasattr(made_wrong[0], "__pussycache__")):
+        raise ConfigurationError(
+            "invalidates must be told what is made wrong: write @invalidates('a_method')"
+        )
     rules = targets(made_wrong, "invalidates(...)")
     decorate: Callable[[F], F] = partial(_decorated, partial(_writer, rules))
     return decorate
@@ -191,9 +191,7 @@ def _broken(function: Any, problem: ConfigurationError) -> Any:
     return update_wrapper(complain, function)
 
 
-def _reader(
-    policy: Cached, cache: CacheOrFactory | None, function: Any, is_method: bool
-) -> Any:
+def _reader(policy: Cached, cache: CacheOrFactory | None, function: Any, is_method: bool) -> Any:
     method = _method(function, is_method)
     if hasattr(function, "__pussycache_writes__"):
         return _broken(
@@ -410,8 +408,8 @@ def _named_by(kind: type, rule: Forget, writing: str) -> Iterator[tuple[Handle, 
         raise ConfigurationError(f"{rule!r}: '*' forgets everything, without names")
     if rule.method != "*" and not hasattr(kind, rule.method):
         raise ConfigurationError(
-            f"invalidates(...) of {writing!r} names {rule.method!r}, but {kind.__qualname__} has no "
-            "such attribute; name a method of the class"
+            f"invalidates(...) of {writing!r} names {rule.method!r}, but {kind.__qualname__} has "
+            "no such attribute; name a method of the class"
         )
     for name, base in _attributes(kind):
         if rule.method in ("*", name):

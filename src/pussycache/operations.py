@@ -7,11 +7,10 @@ twins are for caches that need I/O; with the ones of this process they do the sa
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from typing import Any, ParamSpec, TypeVar, overload
+from datetime import UTC
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from pussycache.compile import Handle, Writing
 from pussycache.engine import clock, drivers, tasks
@@ -21,7 +20,13 @@ from pussycache.engine.generations import Table
 from pussycache.engine.writes import Write
 from pussycache.errors import ConfigurationError
 from pussycache.stats import CacheInfo
-from pussycache.types import MISSING, Missing
+from pussycache.types import MISSING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+    from datetime import datetime
+
+    from pussycache.types import Missing
 
 __all__ = [
     "Explanation",
@@ -245,7 +250,9 @@ def _good_for(seconds: float) -> str | None:
 
 
 def _moment(wall: float) -> datetime:
-    return datetime.fromtimestamp(wall, timezone.utc)
+    from datetime import datetime
+
+    return datetime.fromtimestamp(wall, UTC)
 
 
 def info(what: object, /) -> CacheInfo:

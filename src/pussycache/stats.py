@@ -42,4 +42,6 @@ class CacheInfo:
     @classmethod
     def total(cls, parts: Iterable[CacheInfo]) -> CacheInfo:
         """Add up the figures of several methods."""
-        return cls(*[sum(column) for column in zip(*[astuple(part) for part in parts], strict=True)])
+        return cls(
+            *[sum(column) for column in zip(*[astuple(part) for part in parts], strict=True)]
+        )

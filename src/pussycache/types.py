@@ -5,10 +5,12 @@ No behaviour of the cache lives here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
 from enum import Enum
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime, timedelta
 
 __all__ = ["MISSING", "Missing", "Seconds", "Ttl"]
 
@@ -42,5 +44,5 @@ MISSING
 Seconds: TypeAlias = "float | int | timedelta"
 """A duration: a number of seconds or a `datetime.timedelta`."""
 
-Ttl: TypeAlias = "Seconds | None | Callable[[Any], float | int | timedelta | datetime | None]"
+Ttl: TypeAlias = "Seconds | Callable[[Any], float | int | timedelta | datetime | None] | None"
 """How long a result is good: see `Cached`."""

@@ -7,19 +7,20 @@ here: see `pussycache.engine.generations.Home`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pussycache.declare.policy import seconds
 from pussycache.types import MISSING, Missing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import timedelta
+
     from pussycache.engine.generations import Scope
 
 __all__ = ["Cache", "Timeout"]
 
-Timeout = float | int | timedelta | Missing | None
+Timeout: TypeAlias = "float | int | timedelta | Missing | None"
 
 
 class Cache(ABC):
@@ -66,12 +67,10 @@ class Cache(ABC):
 
     def lasting(self, timeout: Timeout) -> float | None:
         """Return a timeout in seconds, `None` for ever; at most 0 means not at all."""
-        if timeout is MISSING:
+        if isinstance(timeout, Missing):
             return self.ttl
         if timeout is None:
             return None
-        if isinstance(timeout, timedelta):
-            return timeout.total_seconds()
         # As in Django, a moment that has passed already is no error here.
         if isinstance(timeout, (int, float)) and timeout < 0:
             return 0.0
@@ -92,7 +91,7 @@ class Cache(ABC):
         return True
 
     def get_or_set(self, key: Any, default: Any, timeout: Timeout = MISSING) -> Any:
-        """Return the value of a key; where there is none, store ``default`` (called if it can be)."""
+        """Return the value of a key; where there is none, store ``default``, called if it can."""
         value = self.get(key, MISSING)
         if value is MISSING:
             value = default() if callable(default) else default
@@ -117,7 +116,7 @@ class Cache(ABC):
         for key in keys:
             self.delete(key)
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - a cache that holds nothing open has nothing to do
         """Release what the cache holds open; an in-memory cache holds nothing."""
 
     # For caches without I/O the asynchronous vocabulary is the same calls.
@@ -184,6 +183,3 @@ class Cache(ABC):
     async def aclose(self) -> None:
         """As `close`."""
         self.close()
-
-
-Factory = Callable[[Any], Cache]

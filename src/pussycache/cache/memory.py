@@ -10,11 +10,10 @@ import _thread
 import math
 import weakref
 from collections import deque
-from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pussycache.cache.base import Cache, Timeout
+from pussycache.cache.base import Cache
 from pussycache.cache.eviction import SecondChance
 from pussycache.cache.reclaim import reclaimer
 from pussycache.declare.keys import Unkeyable, encode
@@ -24,6 +23,12 @@ from pussycache.engine.entry import Cause, Entry, History
 from pussycache.engine.generations import Scope, Table
 from pussycache.errors import ConfigurationError
 from pussycache.types import MISSING
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from pussycache.cache.base import Timeout
+    from pussycache.engine.home import Lock
 
 __all__ = ["MemoryCache"]
 
@@ -53,16 +58,14 @@ class MemoryCache(Cache):
         self, ttl: float | int | timedelta | None = None, max_entries: int | None = 10_000
     ) -> None:
         self.ttl = None if ttl is None else seconds(ttl, "ttl")
-        if max_entries is not None and (
-            isinstance(max_entries, bool) or not isinstance(max_entries, int) or max_entries < 1
-        ):
+        if max_entries is not None and (type(max_entries) is not int or max_entries < 1):
             raise ConfigurationError(
                 f"max_entries must be a positive number or None, not {max_entries!r}; "
                 "to store nothing use NullCache()"
             )
         self.max_entries = max_entries
         # Reentrant: a key's own __eq__, or garbage collected meanwhile, may come back to us.
-        self.lock = _thread.RLock()
+        self.lock: Lock = _thread.RLock()
         self.history = History()
         room = math.inf if max_entries is None else max_entries
         self.budget = SecondChance(room, self.history.evicted)
@@ -87,7 +90,7 @@ class MemoryCache(Cache):
     # Whose entries they are.
 
     def scope(self, target: object, proxy: object, namespace: str | None, version: Any) -> Scope:
-        """Return what is remembered of an object: freed with it, shared where it has a namespace."""
+        """Return what is remembered of an object: freed with it, or shared by its namespace."""
         with self.lock:
             self._bury()
             if namespace is not None:

@@ -12,12 +12,13 @@ No entry and no cache is known here.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Hashable
-from decimal import Decimal
+from collections.abc import Hashable
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["ATOMS", "ITSELF", "Coded", "Unkeyable", "encode", "loose"]
 
@@ -31,7 +32,7 @@ class Coded:
 
     __slots__ = ("_body", "_hash")
 
-    def __init__(self, *body: Hashable) -> None:
+    def __init__(self, *body: Any) -> None:
         self._body = body
         self._hash = hash(body)
 
@@ -68,7 +69,7 @@ def _part(value: Any, me: object) -> Hashable:
         return value  # type: ignore[no-any-return]
     if value is me:
         return ITSELF
-    encoder = _ENCODERS.get(kind)
+    encoder = _ENCODERS.get(kind) or _ENCODERS.get(f"{kind.__module__}.{kind.__qualname__}")
     if encoder is not None:
         return encoder(value, me)
     try:
@@ -123,7 +124,7 @@ def _float(value: float, me: object) -> Hashable:
     return value if value and value == value else Coded(float, repr(value))
 
 
-def _encoders() -> dict[type, Callable[[Any, object], Hashable]]:
+def _encoders() -> dict[type | str, Callable[[Any, object], Hashable]]:
     def by(*of: Callable[[Any], Hashable]) -> Callable[[Any, object], Hashable]:
         return lambda value, me: Coded(type(value), *[get(value) for get in of])
 
@@ -132,7 +133,6 @@ def _encoders() -> dict[type, Callable[[Any, object], Hashable]]:
     return {
         float: _float,
         complex: by(repr),
-        Decimal: by(str),
         tuple: _sequence,
         list: _sequence,
         dict: _mapping,
@@ -147,8 +147,10 @@ def _encoders() -> dict[type, Callable[[Any, object], Hashable]]:
         memoryview: by(lambda v: v.format, lambda v: v.shape, bytes),
         range: by(lambda v: (v.start, v.stop, v.step)),
         slice: lambda value, me: Coded(slice, *encode((value.start, value.stop, value.step), me)),
-        dt.datetime: clock,
-        dt.time: clock,
+        # By name: their modules are imported only by programs that have such values.
+        "datetime.datetime": clock,
+        "datetime.time": clock,
+        "decimal.Decimal": by(str),
     }
 
 

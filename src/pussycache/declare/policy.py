@@ -7,22 +7,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
-from typing import Any, Final, TypeAlias
+from dataclasses import dataclass
+from datetime import UTC
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pussycache.errors import ConfigurationError
-from pussycache.types import Ttl
 
-__all__ = ["CachedMethods", "Cached", "declared", "seconds", "seconds_left"]
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from pussycache.types import Ttl
+
+__all__ = ["Cached", "CachedMethods", "declared", "seconds", "seconds_left"]
 
 FOR_EVER: Final = math.inf
 
 
 def seconds(value: object, what: str) -> float:
     """Return a duration as seconds, or say which argument (``what``) is none."""
-    if isinstance(value, timedelta):
-        value = value.total_seconds()
+    if not isinstance(value, (int, float)):
+        # Asked for only here: most programs have their durations in seconds.
+        from datetime import timedelta
+
+        if isinstance(value, timedelta):
+            value = value.total_seconds()
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ConfigurationError(
             f"{what} must be a number of seconds or a timedelta, not {value!r}"
@@ -30,7 +38,8 @@ def seconds(value: object, what: str) -> float:
     number = float(value)
     if math.isnan(number) or number < 0:
         raise ConfigurationError(
-            f"{what} must not be negative, it is {value!r}; 0 stores nothing, math.inf keeps for ever"
+            f"{what} must not be negative, it is {value!r}; "
+            "0 stores nothing, math.inf keeps for ever"
         )
     return number
 
@@ -43,13 +52,15 @@ def seconds_left(answer: object, method: str) -> float | None:
     """
     if answer is None:
         return None
+    from datetime import datetime, timedelta
+
     if isinstance(answer, datetime):
         if answer.tzinfo is None:
             raise ConfigurationError(
                 f"the ttl callable of {method!r} returned {answer!r}, a datetime without a "
                 "time zone; return an aware one, such as datetime.now(timezone.utc) + ..."
             )
-        return max(0.0, (answer - datetime.now(timezone.utc)).total_seconds())
+        return max(0.0, (answer - datetime.now(UTC)).total_seconds())
     if isinstance(answer, timedelta):
         return max(0.0, answer.total_seconds())
     return seconds(answer, f"what the ttl callable of {method!r} returns")
@@ -105,9 +116,7 @@ class Cached:
                 f"copy must be 'share', 'deep' or a callable that copies, not {self.copy!r}"
             )
         if not isinstance(self.materialize, bool):
-            raise ConfigurationError(
-                f"materialize must be True or False, not {self.materialize!r}"
-            )
+            raise ConfigurationError(f"materialize must be True or False, not {self.materialize!r}")
         if self.key is not None and self.ignore:
             raise ConfigurationError(
                 "key and ignore exclude one another: leave the parameters out in key"
@@ -125,7 +134,7 @@ def _names(value: object) -> tuple[str, ...]:
             f"write ignore=[{value!r}]"
         )
     try:
-        names = tuple(value)  # type: ignore[arg-type]
+        names: tuple[Any, ...] = tuple(value)  # type: ignore[arg-type]
     except TypeError:
         raise ConfigurationError(
             f"ignore must be a list of parameter names, not {value!r}"
@@ -166,4 +175,4 @@ def _policy(name: str, said: Any) -> Cached:
         return said
     if said is None:
         return Cached()
-    return replace(Cached(), ttl=seconds(said, f"cached_methods[{name!r}]"))
+    return Cached(ttl=seconds(said, f"cached_methods[{name!r}]"))

@@ -132,7 +132,9 @@ InvalidateMethods: TypeAlias = "Mapping[str, Iterable[Target]]"
 
 
 def _shown(method: str | Callable[..., Any]) -> str:
-    return repr(method) if isinstance(method, str) else getattr(method, "__qualname__", repr(method))
+    return (
+        repr(method) if isinstance(method, str) else getattr(method, "__qualname__", repr(method))
+    )
 
 
 def targets(said: object, argument: str) -> tuple[Forget, ...]:
@@ -172,22 +174,22 @@ def written(said: object) -> dict[str, tuple[Forget, ...]]:
     return {name: targets(items, f"invalidate_methods[{name!r}]") for name, items in said.items()}
 
 
-@dataclass(frozen=True)
 class Match:
     """A rule with parameters, resolved: which arguments must be equal to what.
 
     ``at`` are the places of the parameters in the forgotten method; ``sources`` give the values.
     """
 
-    at: tuple[int, ...]
-    sources: tuple[Source, ...]
+    __slots__ = ("at", "sources")
+
+    def __init__(self, at: tuple[int, ...], sources: tuple[Source, ...]) -> None:
+        self.at = at
+        self.sources = sources
 
     @property
     def deferred(self) -> bool:
         """Whether the values are known only once the write has ended."""
-        return any(
-            callable(s.source) if isinstance(s, Each) else callable(s) for s in self.sources
-        )
+        return any(callable(s.source) if isinstance(s, Each) else callable(s) for s in self.sources)
 
     @classmethod
     def of(cls, rule: Forget, reader: Method, cached: Cached | None, writer: Method) -> Match:

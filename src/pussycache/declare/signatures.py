@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-from dataclasses import dataclass
 from inspect import Parameter
 from typing import Any, Final
 
@@ -25,15 +24,21 @@ ANY_SIGNATURE: Final = (
 )
 
 
-@dataclass(frozen=True)
 class Method:
-    """One method as it is called: without ``self``."""
+    """One method as it is called: without ``self``.
 
-    name: str
-    raw: Any
-    kind: str  # "function", "coroutine", "generator" or "asyncgen"
-    params: tuple[Parameter, ...]
-    owner: str  # the class it was found on, for messages
+    ``kind`` is ``"function"``, ``"coroutine"``, ``"generator"`` or ``"asyncgen"``; ``owner`` is the
+    class that it was found on, for messages.
+    """
+
+    def __init__(
+        self, name: str, raw: Any, kind: str, params: tuple[Parameter, ...], owner: str
+    ) -> None:
+        self.name = name
+        self.raw = raw
+        self.kind = kind
+        self.params = params
+        self.owner = owner
 
     @property
     def is_async(self) -> bool:
@@ -50,7 +55,8 @@ class Method:
         if index is None:
             known = ", ".join(self.positions) or "none at all"
             raise ConfigurationError(
-                f"{rule} names the parameter {name!r}, but {self.name!r} has the parameters: {known}"
+                f"{rule} names the parameter {name!r}, but {self.name!r} has the parameters: "
+                f"{known}"
             )
         if self.params[index].kind in _VARIADIC:
             raise ConfigurationError(

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 __all__ = ["Cause", "Entry", "History"]
@@ -69,7 +70,7 @@ class History:
     most, are noted most briefly: without their time.
     """
 
-    __slots__ = ("_evicted", "_events", "_room", "evicted")
+    __slots__ = ("_events", "_evicted", "_room", "evicted")
 
     def __init__(self, room: int = 4096) -> None:
         self._events: dict[int, tuple[str, float, Cause | str | None]] = {}
@@ -87,11 +88,9 @@ class History:
         events[place] = (reason, time.time(), why)
         self._evicted.append(~place)
         if len(events) > self._room:
-            try:
+            # Another thread may be tidying up at the same moment; then it makes the room.
+            with suppress(KeyError, RuntimeError, StopIteration):
                 del events[next(iter(events))]
-            except (KeyError, RuntimeError, StopIteration):
-                # Another thread was tidying up at the same moment; it made the room.
-                pass
 
     def last(self, table: int, key: Any) -> tuple[str, float | None, Cause | str | None] | None:
         """Return the last thing that happened to a call, if it is remembered."""

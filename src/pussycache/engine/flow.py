@@ -9,9 +9,7 @@ tasks.py for asyncio.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pussycache.declare.keys import ATOMS, Unkeyable
 from pussycache.engine import clock
@@ -29,22 +27,32 @@ from pussycache.engine.singleflight import (
 )
 from pussycache.errors import UncacheableCallWarning
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
 __all__ = ["Plan", "Step", "Wait", "answer", "reload", "uncacheable"]
 
 
-@dataclass(slots=True)
 class Plan:
     """All that the flow needs to know of one cached method.
 
     ``invoke`` passes bound arguments on to a call; `None` where they are just passed in order.
     """
 
-    name: str
-    label: str
-    encode: Callable[[tuple[Any, ...], object], Any]
-    invoke: Callable[[Any, tuple[Any, ...]], Any] | None
-    keeping: Keeping
-    warned: list[str] = field(default_factory=list)
+    __slots__ = ("encode", "invoke", "keeping", "label", "warned")
+
+    def __init__(
+        self,
+        label: str,
+        encode: Callable[[tuple[Any, ...], object], Any],
+        invoke: Callable[[Any, tuple[Any, ...]], Any] | None,
+        keeping: Keeping,
+    ) -> None:
+        self.label = label
+        self.encode = encode
+        self.invoke = invoke
+        self.keeping = keeping
+        self.warned = False
 
 
 class Wait:
@@ -145,7 +153,7 @@ def uncacheable(plan: Plan, table: Table, error: Exception) -> None:
     """Count a call without a key, and warn about it once a method."""
     table.uncacheable += 1
     if not plan.warned:
-        plan.warned.append(str(error))
+        plan.warned = True
         reason = str(error) if isinstance(error, Unkeyable) else repr(error)
         warnings.warn(
             f"a call of {plan.label} cannot be cached: {reason}; give the argument's class a "

@@ -11,30 +11,23 @@ How a load is run, and when, is none of this module's business.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from pussycache.declare.keys import loose
 from pussycache.engine.clock import hot, read
-from pussycache.engine.entry import Cause, Entry, History
-from pussycache.engine.singleflight import Flight, Waiter
+from pussycache.engine.entry import Cause, Entry
+from pussycache.engine.singleflight import Flight
 from pussycache.errors import ConfigurationError
 from pussycache.stats import CacheInfo
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-class Lock(Protocol):
-    """A reentrant lock."""
-
-    def acquire(self, blocking: bool = True) -> bool: ...
-
-    def release(self) -> None: ...
-
-    def __enter__(self) -> bool: ...
-
-    def __exit__(self, *error: object) -> None: ...
+    from pussycache.engine.home import Home
+    from pussycache.engine.singleflight import Waiter
 
 
-__all__ = ["COMPUTE", "HIT", "JOIN", "LOAD", "Fence", "Home", "Scope", "Table"]
+__all__ = ["COMPUTE", "HIT", "JOIN", "LOAD", "Fence", "Scope", "Table"]
 
 HIT: Final = "hit"
 LOAD: Final = "load"
@@ -42,32 +35,6 @@ JOIN: Final = "join"
 COMPUTE: Final = "compute"
 
 _serials: Final[Iterator[int]] = itertools.count(1)
-
-
-class Budget(Protocol):
-    """What a table asks of the bound that it shares with others, under the lock."""
-
-    def admit(self, table: Table, key: Any) -> Entry | None:
-        """Make room for a new entry; an entry that was taken out for it is returned."""
-
-    def left(self, count: int) -> None:
-        """So many entries were taken out for other reasons."""
-
-
-class Home(Protocol):
-    """What a table asks of the cache that it lives in."""
-
-    lock: Lock
-    history: History
-    ttl: float | None
-    open_to_loads: bool
-
-    @property
-    def budget(self) -> Budget:
-        """Who decides what there is room for."""
-
-    def discard(self, table: Table, entries: dict[Any, Entry], cause: Cause) -> None:
-        """Free a replaced dictionary in slices."""
 
 
 class Fence:
@@ -198,7 +165,7 @@ class Table:
 
     def fenced(self, values: tuple[Any, ...]) -> bool:
         """Whether a writer is at work on this call."""
-        return any([fence.covers(values) for fence in self.fences])
+        return any(fence.covers(values) for fence in self.fences)
 
     def join(self, key: Any, flight: Flight, waiter: Waiter) -> bool:
         """Wait for a load, if it is still the one to wait for."""
@@ -274,7 +241,7 @@ class Table:
             # By identity: two writers' fences may look alike, and one never lifts another's.
             self.fences = [other for other in self.fences if other is not fence]
             self._drop(fence, cause)
-            if self.hidden is not None and not any([f.hides for f in self.fences]):
+            if self.hidden is not None and not any(f.hides for f in self.fences):
                 self.entries, self.hidden = self.hidden, None
 
     def put(self, key: Any, values: tuple[Any, ...], value: Any, expires: float | None) -> bool:

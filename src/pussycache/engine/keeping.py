@@ -9,7 +9,6 @@ import copy
 import math
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from pussycache.declare.keys import ATOMS
@@ -26,7 +25,7 @@ def one_shot(value: object) -> bool:
     kind = type(value)
     if kind in ATOMS:
         return False
-    if any([hasattr(kind, mark) for mark in _ONE_SHOT_MARKS]):
+    if any(hasattr(kind, mark) for mark in _ONE_SHOT_MARKS):
         return True
     contexts: Any = sys.modules.get("contextlib")
     return contexts is not None and isinstance(value, contexts._GeneratorContextManagerBase)
@@ -56,15 +55,24 @@ def fresh(value: Any) -> Any:
     return _replay(value) if type(value) is AsyncItems else value
 
 
-@dataclass(slots=True)
 class Kept:
     """What becomes of a result: ``expires`` is `None` if it is not stored, ``why`` says why not."""
 
-    stored: Any
-    handed: Any
-    expires: float | None
-    why: str | None = None
-    shared: bool = True
+    __slots__ = ("expires", "handed", "shared", "stored", "why")
+
+    def __init__(
+        self,
+        stored: Any,
+        handed: Any,
+        expires: float | None,
+        why: str | None = None,
+        shared: bool = True,
+    ) -> None:
+        self.stored = stored
+        self.handed = handed
+        self.expires = expires
+        self.why = why
+        self.shared = shared
 
 
 class Keeping:

@@ -5,11 +5,16 @@ No decision is taken here. asyncio is imported when somebody waits, not before.
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
-from pussycache.engine.flow import Plan, Step, Wait
+from pussycache.engine.flow import Wait
 from pussycache.engine.singleflight import ABANDONED, LOADING, Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from pussycache.engine.flow import Plan, Step
 
 __all__ = ["drive"]
 
@@ -33,11 +38,9 @@ async def drive(
                 got = Failure(error)
             finally:
                 if token is not None:
-                    try:
+                    # A forgotten coroutine is closed by the garbage collector, anywhere.
+                    with suppress(ValueError):
                         LOADING.reset(token)
-                    except ValueError:
-                        # A forgotten coroutine is closed by the garbage collector, anywhere.
-                        pass
     except StopIteration as stop:
         got = stop.value
     if type(got) is Failure:
@@ -60,11 +63,9 @@ async def _wait(wish: Wait, flow: Generator[Step, Any, Any]) -> Any:
             future.set_result(outcome)
 
     def tell(outcome: Any) -> None:
-        try:
+        # If the waiter's loop was closed meanwhile there is nobody left to tell.
+        with suppress(RuntimeError):
             loop.call_soon_threadsafe(settle, outcome)
-        except RuntimeError:
-            # The waiter's loop was closed meanwhile: there is nobody left to tell.
-            pass
 
     if not wish.join(tell):
         return ABANDONED

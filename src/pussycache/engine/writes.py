@@ -5,33 +5,29 @@ The one place that knows the order of things; how a write is called is compile's
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from pussycache.declare.rules import Call, Match
+from pussycache.declare.rules import Call
 from pussycache.engine.entry import Cause, shown
 from pussycache.engine.generations import Fence
 
-__all__ = ["Effect", "Shuttable", "Write"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pussycache.declare.rules import Match
+    from pussycache.engine.generations import Scope, Table
+
+__all__ = ["Effect", "Write"]
 
 
-class Shuttable(Protocol):
-    """What a fence can stand before: a table, or all tables of an object."""
-
-    def shut(self, fence: Fence, cause: Cause) -> None:
-        """Begin a write."""
-
-    def open(self, fence: Fence, cause: Cause) -> None:
-        """End a write."""
-
-
-@dataclass(frozen=True, slots=True)
 class Effect:
-    """What one target of a write comes to: the whole of something, or what a rule matches."""
+    """What one target of a write comes to: all of a table or scope, or what a rule matches."""
 
-    on: Shuttable
-    match: Match | None = None
+    __slots__ = ("match", "on")
+
+    def __init__(self, on: Table | Scope, match: Match | None = None) -> None:
+        self.on = on
+        self.match = match
 
 
 class Write:

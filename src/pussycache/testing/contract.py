@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import pussycache
 from pussycache.cache.base import Cache
+from pussycache.proxy import wrap
 from pussycache.testing.clock import FakeClock
 from pussycache.types import MISSING
 
@@ -23,6 +23,7 @@ class CacheContract:
     ``make_cache(ttl)`` returns an empty cache whose own ttl is so many seconds. A cache that keeps
     nothing says ``keeps = False``.
 
+    >>> import pussycache
     >>> from pussycache.testing import CacheContract
     >>> class TestMine(CacheContract):
     ...     def make_cache(self, ttl=None):
@@ -166,7 +167,7 @@ class CacheContract:
                 calls.append(number)
                 return number
 
-        target = pussycache.wrap(Target(), cache, cached_methods=["load"])
+        target = wrap(Target(), cache, cached_methods=["load"])
         cache.set("key", 1)
         target.load(1)
         cache.clear()
@@ -190,7 +191,7 @@ class CacheContract:
             def write(self, value: int) -> None:
                 self.value = value
 
-        target = pussycache.wrap(
+        target = wrap(
             Target(),
             self.make_cache(),
             cached_methods=["read"],

@@ -1,0 +1,108 @@
+"""Code as a user writes it, read by type checkers and never run."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, assert_type
+
+import pussycache
+from pussycache import Cached, Forget, MemoryCache, cached, invalidates
+from pussycache.cache import BaseCacheBackend
+from pussycache.proxy import BaseProxy
+from pussycache.types import Missing
+
+
+class Users:
+    def get_user(self, user_id: int, *, fresh: bool = False) -> str:
+        return f"{user_id}{fresh}"
+
+    async def fetch(self, user_id: int) -> str:
+        return str(user_id)
+
+    def rename(self, user_id: int, name: str) -> None: ...
+
+
+users = pussycache.wrap(
+    Users(),
+    MemoryCache(ttl=timedelta(minutes=5), max_entries=100),
+    cached_methods={"get_user": Cached(ttl=60, when=lambda user: user is not None), "fetch": 30},
+    invalidate_methods={"rename": [Forget("get_user", "user_id"), "fetch"]},
+)
+assert_type(users, Users)
+assert_type(users.get_user(1), str)
+assert_type(pussycache.peek(users.get_user, 1, fresh=True), str | Missing)
+assert_type(pussycache.peek(users.fetch, 1), str | Missing)
+assert_type(pussycache.forget(users.get_user, 1), bool)
+assert_type(pussycache.refresh(users.get_user, 1), str)
+assert_type(pussycache.put(users.get_user, "ada", 1), bool)
+assert_type(pussycache.info(users), pussycache.CacheInfo)
+assert_type(pussycache.explain(users.get_user, 1).reason, str)
+assert_type(pussycache.cache_of(users), pussycache.Cache)
+pussycache.forget_all(users)
+pussycache.forget_all(users.get_user)
+with pussycache.writing(users.rename, user_id=7), pussycache.disabled():
+    pass
+
+
+async def use() -> None:
+    assert_type(await users.fetch(1), str)
+    assert_type(await pussycache.refresh(users.fetch, 1), str)
+    assert_type(await pussycache.arefresh(users.fetch, 1), str)
+    assert_type(await pussycache.apeek(users.get_user, 1), str | Missing)
+    assert_type(await pussycache.aforget(users.get_user, 1), bool)
+
+
+class Repository:
+    @cached(ttl=60)
+    def get_user(self, user_id: int) -> str:
+        return str(user_id)
+
+    @cached
+    async def fetch(self, user_id: int) -> str:
+        return str(user_id)
+
+    @invalidates("fetch", Forget("get_user", "user_id"))
+    def rename(self, user_id: int, name: str) -> bool:
+        return bool(name)
+
+    @property
+    @cached
+    def total(self) -> int:
+        return 1
+
+
+repository = Repository()
+assert_type(repository.get_user(1), str)
+assert_type(repository.rename(1, "ada"), bool)
+assert_type(repository.total, int)
+assert_type(pussycache.peek(repository.get_user, 1), str | Missing)
+
+
+@cached
+def slow(number: int) -> list[int]:
+    return [number]
+
+
+assert_type(slow(1), list[int])
+
+cache = BaseCacheBackend(30)
+assert_type(cache.get_or_set("key", 1), Any)
+old = BaseProxy(
+    Users(), cache=cache, cached_methods=["get_user"], invalidate_methods={"rename": ["get_user"]}
+)
+old.get_user(1)
+old._cache.set("mykey", "my value", 10)
+
+
+class CachedUsers(BaseProxy):
+    cached_methods = {"get_user": 60, "fetch": Cached(ttl=5)}
+    invalidate_methods = {"rename": ["get_user"]}
+
+
+CachedUsers(Users(), cache=cache).get_user(1)
+
+# What must be an error is one.
+users.get_user("one")  # pyright: ignore[reportArgumentType]
+pussycache.forget(users.get_user, "one")  # pyright: ignore[reportArgumentType]
+slow("one")  # pyright: ignore[reportArgumentType]
+Cached(ttl="one")  # pyright: ignore[reportArgumentType]
