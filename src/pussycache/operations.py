@@ -162,7 +162,7 @@ def peek(method: Any, /, *args: Any, **kwargs: Any) -> Any:
     if key is MISSING or clock.switches:
         return MISSING
     entry = what.table.entries.get(key)
-    if entry is None or entry.expires <= clock.read():
+    if entry is None or entry.deadline <= clock.read():
         return MISSING
     hand = what.plan.keeping.hand
     return entry.value if hand is None else hand(entry.value)
@@ -231,7 +231,7 @@ def explain(method: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> E
         return Explanation(label, False, "bypassed-by-write", detail="a writer is at work")
     entry = table.entries.get(key)
     if entry is not None:
-        left = entry.expires - clock.read()
+        left = entry.deadline - clock.read()
         if left > 0:
             return Explanation(label, True, "hit", detail=_good_for(left))
         return Explanation(label, False, "expired", _moment(clock.wall() + left))

@@ -8,7 +8,7 @@ is decided below; here is only who stands for what.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import FunctionType, MethodType
 from typing import Any, Final, TypeVar, cast
@@ -103,9 +103,7 @@ class BaseProxy:
         if cache is None:
             cache = MemoryCache()
         elif not isinstance(cache, Cache):
-            raise ConfigurationError(
-                f"cache must be a cache such as MemoryCache(), not {cache!r}"
-            )
+            raise ConfigurationError(f"cache must be a cache such as MemoryCache(), not {cache!r}")
         if namespace is not None and not isinstance(namespace, str):
             raise ConfigurationError(f"namespace must be a string, not {namespace!r}")
         maker = cls.__dict__.get("_pussycache_maker", cls)
@@ -128,11 +126,9 @@ class BaseProxy:
         put = object.__setattr__
         put(self, _TARGET, target)
         scope = cache.scope(target, self, namespace, version)
-        about = About(
-            maker, cache, cached, writes, namespace, version, bool(self_calls), scope
-        )
+        about = About(maker, cache, cached, writes, namespace, version, bool(self_calls), scope)
         put(self, "_pussycache_about", about)
-        _declare(about, target, methods)
+        _declare(about, self, target, methods)
         for slot, name in zip(made._pussycache_slots, cached, strict=True):  # type: ignore[attr-defined]
             put(self, slot, scope.table(name))
         return self
@@ -198,7 +194,7 @@ def _replaced(proxy: BaseProxy, name: str) -> None:
         about.scope.table(name).forget_all(Cause(f"{name} was replaced"))
 
 
-def _declare(about: About, target: object, methods: Mapping[str, Method]) -> None:
+def _declare(about: About, proxy: object, target: object, methods: Mapping[str, Method]) -> None:
     """Check the rules against both signatures, and make the tables that they speak of."""
     checked: list[tuple[str, Any, str | None, Match | None]] = []
     for name, rules in about.writes.items():
@@ -215,7 +211,9 @@ def _declare(about: About, target: object, methods: Mapping[str, Method]) -> Non
                 checked.append((name, inner, None, match))
     for name, cached in about.cached.items():
         plan_timed = _timed(cached, about.cache)
-        about.scope.table(name).keyed_by((cached.key, tuple(sorted(cached.ignore))), plan_timed)
+        about.scope.table(name).keyed_by(
+            (cached.key, tuple(sorted(cached.ignore))), plan_timed, proxy
+        )
     for name in about.writes:
         about.effects[name] = []
     for name, on, reads, match in checked:
@@ -413,9 +411,7 @@ def _forwards(maker: type, kind: type, self_calls: bool) -> dict[str, Any]:
         "_proxied": property(_proxied_or_own),
     }
     kept = {
-        name
-        for base in maker.__mro__[: maker.__mro__.index(BaseProxy)]
-        for name in base.__dict__
+        name for base in maker.__mro__[: maker.__mro__.index(BaseProxy)] for name in base.__dict__
     } - {"cached_methods", "invalidate_methods"}
     for name in dir(kind):
         if name.startswith("__") or name in made or name in kept or "." in name:

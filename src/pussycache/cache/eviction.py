@@ -93,5 +93,5 @@ class SecondChance:
             for key, table in zip(self._keys, self._tables, strict=True)
             if (entry := table.kept.get(key)) is not None
             and entry.key is key
-            and entry.expires <= now
+            and entry.deadline <= now
         ]

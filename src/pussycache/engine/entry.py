@@ -30,6 +30,11 @@ class Entry:
     hits: int
     key: Any
 
+    @property
+    def deadline(self) -> float:
+        """When it expires; ``expires`` is the same, or negative where the hit path must not see."""
+        return abs(self.expires)
+
 
 _PLAIN: Final = frozenset({int, float, bool, str, bytes, type(None)})
 

@@ -160,7 +160,7 @@ def uncacheable(plan: Plan, table: Table, error: Exception) -> None:
             "method __cache_key__(), or the declaration a Cached(key=...) or "
             "Cached(ignore=[...]). It is computed each time; this is said once",
             UncacheableCallWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
 

@@ -11,6 +11,9 @@ How a load is run, and when, is none of this module's business.
 from __future__ import annotations
 
 import itertools
+import math
+import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from pussycache.declare.keys import loose
@@ -71,6 +74,7 @@ class Table:
         "_acquire",
         "_admit",
         "_release",
+        "_users",
         "entries",
         "evictions",
         "failures",
@@ -86,6 +90,7 @@ class Table:
         "lock",
         "marks",
         "misses",
+        "mixed",
         "name",
         "rejected",
         "scope",
@@ -110,6 +115,8 @@ class Table:
         self.marks: dict[Any, tuple[Any, ...]] = {}
         self.keyed: object = None
         self.timed: bool | None = None
+        self.mixed = False
+        self._users: dict[int, weakref.ref[Any]] = {}
         self.forget_counts()
 
     def forget_counts(self) -> None:
@@ -127,7 +134,7 @@ class Table:
         not found when it wants to be stored.
         """
         entry = self.entries.get(key)
-        if entry is not None and entry.expires > hot["time"]():
+        if entry is not None and entry.deadline > hot["time"]():
             entry.hits += 1
             return HIT, entry.value
         if not again:
@@ -146,7 +153,7 @@ class Table:
             return JOIN, other
         # A load that ended since the first look has stored its entry before it left.
         entry = self.entries.get(key)
-        if entry is None or entry.expires <= hot["time"]():
+        if entry is None or entry.deadline <= hot["time"]():
             return LOAD, flight
         with self.lock:
             if self.flights.get(key) is flight:
@@ -187,6 +194,10 @@ class Table:
             if self.flights.get(key) is not flight:
                 return False
             if self.hidden is None:
+                if self.mixed and expires != math.inf:
+                    # Some who read here do not look at the clock: a negative expiry sends everybody
+                    # to `begin`, which does.
+                    expires = -expires
                 entry = Entry()
                 entry.value = value
                 entry.expires = expires
@@ -268,7 +279,7 @@ class Table:
                 return False
             self.invalidations += 1
             self.home.history.note(self.serial, key, "invalidated", cause)
-            return entry.expires > read()
+            return entry.deadline > read()
 
     def forget_all(self, cause: Cause) -> None:
         """Forget every entry: a write of the whole method that begins and ends at once."""
@@ -363,26 +374,35 @@ class Table:
                 evictions=self.evictions,
                 invalidations=self.invalidations,
                 uncacheable=self.uncacheable,
-                entries=sum([entry.expires > now for entry in entries]),
+                entries=sum([entry.deadline > now for entry in entries]),
             )
 
-    def keyed_by(self, spec: object, timed: bool) -> None:
-        """Note how calls are keyed here; whoever shares these entries must key them alike."""
+    def keyed_by(self, spec: object, timed: bool, user: object) -> None:
+        """Note how calls are keyed here; whoever shares these entries must key them alike.
+
+        :param timed: whether the user's entries can expire, and its hit path looks at the clock.
+        :param user: the proxy, which is watched and not kept.
+        """
         with self.lock:
-            if self.keyed is None:
-                self.keyed, self.timed = spec, timed
+            if not self._users:
+                if self.keyed is not None and (self.keyed, self.timed) != (spec, timed):
+                    self._replace(Cause("declared anew"))
+                self.keyed, self.timed, self.mixed = spec, timed, False
             elif self.keyed != spec:
                 raise ConfigurationError(
                     f"cached_methods[{self.name!r}] makes its keys in another way than the proxy "
                     "that shares these entries does; use the same key= and ignore=, another "
                     "namespace= or another cache"
                 )
-            elif self.timed != timed:
-                raise ConfigurationError(
-                    f"cached_methods[{self.name!r}] has a ttl where the proxy that shares these "
-                    "entries has none, or the other way round; use math.inf for neither or a ttl "
-                    "for both, another namespace= or another cache"
-                )
+            elif self.timed != timed and not self.mixed:
+                self.mixed = True
+                self._replace(Cause("declared anew"))
+            self._users[id(user)] = weakref.ref(user, partial(_left, self._users, id(user)))
+
+
+def _left(users: dict[int, weakref.ref[Any]], ident: int, reference: object) -> None:
+    if users.get(ident) is reference:
+        del users[ident]
 
 
 class Scope:
