@@ -8,6 +8,7 @@ text, and they are identifiers by construction: names of methods and defaults ar
 
 from __future__ import annotations
 
+import functools
 import inspect
 from inspect import Parameter
 from types import CodeType, CoroutineType, FunctionType
@@ -18,14 +19,15 @@ from pussycache.declare.policy import Cached
 from pussycache.declare.signatures import Method
 from pussycache.engine import drivers, tasks
 from pussycache.engine.clock import hot
-from pussycache.engine.flow import Plan, answer
+from pussycache.engine.entry import Entry
+from pussycache.engine.flow import Plan
+from pussycache.engine.generations import Table
 from pussycache.engine.keeping import AsyncItems, Items, Keeping, fresh
+from pussycache.engine.speed import Hit
 from pussycache.engine.writes import Effect, Write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-    from pussycache.engine.generations import Table
 
 __all__ = ["Access", "Handle", "Writing", "binder", "forwarder", "planned", "reader", "writer"]
 
@@ -57,7 +59,8 @@ class Access(NamedTuple):
 
     ``$`` stands for the prefix of our own names. ``first`` says whether there is a first argument
     (an object) that is no part of the call; ``table_on_miss`` finds the table where ``table`` may
-    not find one yet, ``plan`` the plan where the cache, and with it the ttl, differs by object.
+    not find one yet, ``plan`` the plan where the cache, and with it the ttl, differs by object;
+    ``slot`` says that the table is in a slot of the object, where the C extension can find it.
     """
 
     table: str
@@ -66,10 +69,13 @@ class Access(NamedTuple):
     first: bool = True
     table_on_miss: str = ""
     plan: str = "$plan"
+    slot: bool = False
 
 
 _POSITIONAL: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 _PLAIN: Final = ("function", "coroutine")
+_MOST: Final = 32
+_MISS: Final = Coded("no hit")
 
 
 class _Text:
@@ -232,8 +238,7 @@ def _raw_key(text: _Text, names: Sequence[str]) -> str:
     return text.tuple([*names, *(f"type({name})" for name in names)])
 
 
-_HIT: Final = """\
-{define} method({params}):
+_IN_PYTHON: Final = """\
     try:
         {o}e = {table}.entries[{key}]
         if {o}e.expires > {now}:
@@ -241,18 +246,26 @@ _HIT: Final = """\
             return {value}
     except Exception:
         pass
-    {o}v = {values}
+"""
+
+_IN_C: Final = """\
+    {o}v = {o}hit({o}self, {names})
+    if {o}v is not {o}miss:
+        return {o}v
+"""
+
+_CALL: Final = """\
+{define} method({params}):
+{hit}    {o}v = {values}
     {o}t = {table_again}
-    {o}p = {plan}
-    return {wait}{o}drive({o}answer({o}p, {o}t, {o}v, {me}), {o}p, {call}, {o}v)
+    return {wait}{o}run({plan}, {o}t, {me}, {call}, {o}v, {known_key})
 """
 
 _REPLAY: Final = """\
 async def method({params}):
     {o}v = {values}
     {o}t = {table_again}
-    {o}p = {plan}
-    async for {o}e in await {o}drive({o}answer({o}p, {o}t, {o}v, {me}), {o}p, {call}, {o}v):
+    async for {o}e in await {o}run({plan}, {o}t, {me}, {call}, {o}v, None):
         yield {o}e
 """
 
@@ -269,16 +282,34 @@ def reader(
     asynchronous = method.kind in ("coroutine", "asyncgen")
     keeping = plan.keeping
     names = [text.names[i] for i in method.key_positions(cached)]
+    known_key = "None"
     if cached.key is None and not text.variadic & set(names):
         key = _raw_key(text, names)
+        plain = " and ".join(f"type({name}) in {o}atoms" for name in names)
+        if not asynchronous:
+            known_key = f"{key} if {plain} else None" if plain else key
     else:
         key = f"{o}plan.encode({text.tuple()}, {access.me.replace('$', o)})"
-    source = (_REPLAY if method.kind == "asyncgen" else _HIT).format(
+    compiled = (
+        Hit is not None
+        and access.slot
+        and cached.key is None
+        and keeping.hand is None
+        and method.kind in _PLAIN
+        and len(text.names) <= _MOST
+        and all(p.kind is Parameter.POSITIONAL_OR_KEYWORD for p in method.params)
+    )
+    # A compiled hit calls the function only where it has none itself: it need not look again.
+    look = "" if compiled and not asynchronous else _IN_C if compiled else _IN_PYTHON
+    template = _REPLAY if method.kind == "asyncgen" else _CALL.replace("{hit}", look)
+    source = template.format(
         o=o,
+        names="".join(f"{name}, " for name in text.names),
         define="async def" if asynchronous else "def",
         wait="await " if asynchronous else "",
         params=text.list(access.first),
         key=key,
+        known_key=known_key,
         now="now()" if keeping.timed else "floor",
         value=f"{o}e.value" if keeping.hand is None else f"{o}hand({o}e.value)",
         values=text.tuple(),
@@ -289,14 +320,48 @@ def reader(
         me=access.me.replace("$", o),
     )
     objects: dict[str, object] = {
-        "answer": answer,
-        "drive": tasks.drive if asynchronous else drivers.drive,
+        "run": tasks.run if asynchronous else drivers.run,
+        "atoms": ATOMS,
         "plan": plan,
         "hand": keeping.hand or fresh,
         **given,
     }
+    if compiled and asynchronous:
+        objects["hit"] = _compiled(None, method, cached, keeping, _MISS)
+        objects["miss"] = _MISS
     closed = {o + name: value for name, value in objects.items()}
-    return named(_made(source, "method", closed | text.defaults), method, access.first)
+    function = named(_made(source, "method", closed | text.defaults), method, access.first)
+    if not compiled:
+        return function
+    if asynchronous:
+        function.__pussycache_hit__ = objects["hit"]  # type: ignore[attr-defined]
+        return function
+    hit: Any = _compiled(function, method, cached, keeping)
+    functools.update_wrapper(hit, function).__wrapped__ = function.__wrapped__  # type: ignore[attr-defined]
+    hit.__pussycache_hit__ = hit
+    return hit  # type: ignore[no-any-return]
+
+
+def _compiled(
+    fallback: Any, method: Method, cached: Cached, keeping: Keeping, miss: object = None
+) -> Any:
+    return Hit(
+        fallback,
+        table_type=Table,
+        entry_type=Entry,
+        names=tuple([p.name for p in method.params]),
+        key_positions=tuple(method.key_positions(cached)),
+        defaults=tuple([p.default for p in method.params if p.default is not Parameter.empty]),
+        timed=keeping.timed,
+        miss=miss,
+    )
+
+
+def at_home(function: Any, owner: type, slot: str) -> None:
+    """Tell a compiled hit, if there is one, the class whose instances keep the table in a slot."""
+    hit = getattr(function, "__pussycache_hit__", None)
+    if hit is not None:
+        hit.bind_owner(owner, slot)
 
 
 def named(function: FunctionType, method: Method, first: bool) -> FunctionType:

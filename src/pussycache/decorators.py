@@ -19,6 +19,7 @@ from pussycache.compile import Access, Handle, binder, planned, reader, writer
 from pussycache.declare.policy import Cached
 from pussycache.declare.rules import Forget, Match, Target, targets
 from pussycache.declare.signatures import Method, method_of
+from pussycache.effects import attributes, decorated, handle_of, undecorated
 from pussycache.engine.entry import Cause
 from pussycache.engine.flow import Plan
 from pussycache.engine.generations import Table
@@ -365,8 +366,8 @@ class _Class:
     def __init__(self, kind: type) -> None:
         self.effects: dict[int, list[tuple[Handle, bool, Match | None]]] = {}
         self.indexes: dict[int, set[tuple[int, ...]]] = {}
-        for name, base in _attributes(kind):
-            function = _plain(base.__dict__[name])
+        for _, raw in attributes(kind):
+            function = undecorated(raw)
             rules = getattr(function, "__pussycache_rules__", None)
             if rules is None:
                 continue
@@ -381,28 +382,10 @@ class _Class:
                     found.append((handle, of_class, match))
 
 
-def _attributes(kind: type) -> Iterator[tuple[str, type]]:
-    for base in kind.__mro__:
-        for name in base.__dict__:
-            yield name, base
-
-
-def _plain(raw: Any) -> Any:
-    if isinstance(raw, property):
-        return raw.fget
-    return raw.__func__ if isinstance(raw, (staticmethod, classmethod)) else raw
-
-
 def _named_by(kind: type, rule: Forget, writing: str) -> Iterator[tuple[Handle, bool]]:
     """Yield what a rule names, in the class and in those it overrides."""
     if not isinstance(rule.method, str):
-        handle = getattr(rule.method, "__pussycache__", None)
-        if not isinstance(handle, Handle):
-            raise ConfigurationError(
-                f"{rule!r} in invalidates(...) of {writing!r} names no cached function; "
-                "decorate it with cached"
-            )
-        yield handle, False
+        yield handle_of(rule, f"invalidates(...) of {writing!r}"), False
         return
     if rule.method == "*" and rule.mapped:
         raise ConfigurationError(f"{rule!r}: '*' forgets everything, without names")
@@ -411,12 +394,7 @@ def _named_by(kind: type, rule: Forget, writing: str) -> Iterator[tuple[Handle, 
             f"invalidates(...) of {writing!r} names {rule.method!r}, but {kind.__qualname__} has "
             "no such attribute; name a method of the class"
         )
-    for name, base in _attributes(kind):
-        if rule.method in ("*", name):
-            raw = base.__dict__[name]
-            handle = getattr(_plain(raw), "__pussycache__", None)
-            if isinstance(handle, Handle):
-                yield handle, isinstance(raw, classmethod)
+    yield from decorated(kind, rule.method)
 
 
 _classes: Final[weakref.WeakKeyDictionary[type, _Class]] = weakref.WeakKeyDictionary()

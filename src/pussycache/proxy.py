@@ -7,31 +7,36 @@ is decided below; here is only who stands for what.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import operator
+import sys
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import FunctionType, MethodType
+from types import FunctionType, MethodDescriptorType, WrapperDescriptorType
 from typing import Any, Final, TypeVar, cast
 
 from pussycache.cache.base import Cache
 from pussycache.cache.memory import MemoryCache
-from pussycache.compile import Access, Handle, binder, forwarder, planned, reader, writer
+from pussycache.compile import Access, Handle, at_home, binder, forwarder, planned, reader, writer
 from pussycache.declare.policy import Cached, CachedMethods, declared
-from pussycache.declare.rules import Forget, InvalidateMethods, Match, written
+from pussycache.declare.rules import Forget, InvalidateMethods, written
 from pussycache.declare.signatures import Method, find
+from pussycache.effects import written_through
 from pussycache.engine.entry import Cause
 from pussycache.engine.flow import Plan
 from pussycache.engine.generations import Scope, Table
+from pussycache.engine.keeping import Keeping
 from pussycache.engine.writes import Effect
 from pussycache.errors import ConfigurationError
-from pussycache.specials import specials
+from pussycache.specials import PATTERNS, specials, static
 
 __all__ = ["BaseProxy", "cache_of", "wrap"]
 
 T = TypeVar("T")
 
 _TARGET: Final = "_pussycache_target"
-_OWN: Final = frozenset({"_cache", "_proxied"})
 
 
 @dataclass
@@ -84,7 +89,7 @@ class BaseProxy:
     __slots__ = ("__weakref__", "_pussycache_about", "_pussycache_target")
 
     cached_methods: CachedMethods = ()
-    invalidate_methods: InvalidateMethods = {}
+    invalidate_methods: InvalidateMethods = {}  # noqa: RUF012
 
     _pussycache_about: About
     _pussycache_target: Any
@@ -119,25 +124,19 @@ class BaseProxy:
                     f"invalidate_methods names {name!r}, which cached_methods names, too; a method "
                     "that writes cannot be cached: take it out of one of them"
                 )
-        methods = {name: find(target, name, "cached_methods") for name in cached}
-        methods |= {name: find(target, name, "invalidate_methods") for name in writes}
-        made = _class_for(maker, target, cache, cached, methods, tuple(writes), self_calls)
-        self = object.__new__(made)
-        put = object.__setattr__
-        put(self, _TARGET, target)
-        scope = cache.scope(target, self, namespace, version)
-        about = About(maker, cache, cached, writes, namespace, version, bool(self_calls), scope)
-        put(self, "_pussycache_about", about)
-        _declare(about, self, target, methods)
-        for slot, name in zip(made._pussycache_slots, cached, strict=True):  # type: ignore[attr-defined]
-            put(self, slot, scope.table(name))
-        return self
+        return _standing_for(
+            target, maker, cache, cached, writes, namespace, version, bool(self_calls)
+        )
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._pussycache_target, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._pussycache_target, name, value)
+        raw = static(type(self._pussycache_target), name)
+        if self._pussycache_about.self_calls and isinstance(raw, property) and raw.fset:
+            raw.fset(self, value)
+        else:
+            setattr(self._pussycache_target, name, value)
         _replaced(self, name)
 
     def __delattr__(self, name: str) -> None:
@@ -152,18 +151,52 @@ class BaseProxy:
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         import copy
 
-        return _again(self, copy.deepcopy(self._pussycache_target, memo))
+        target = copy.deepcopy(self._pussycache_target, memo)
+        # An object that knows its proxy has copied it by now.
+        return memo[id(self)] if id(self) in memo else _again(self, target)
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         about = self._pussycache_about
+        maker = about.maker
+        # What the class declares is not pickled; it may hold lambdas.
+        cached, writes = declared(maker.cached_methods), written(maker.invalidate_methods)
         declaration = {
-            "cached_methods": about.cached,
-            "invalidate_methods": about.writes,
+            "cached_methods": {n: c for n, c in about.cached.items() if cached.get(n) != c},
+            "invalidate_methods": {n: w for n, w in about.writes.items() if writes.get(n) != w},
             "namespace": about.namespace,
             "version": about.version,
             "self_calls": about.self_calls,
         }
-        return _restored, (about.maker, self._pussycache_target, about.cache, declaration)
+        return _restored, (maker, self._pussycache_target, about.cache, declaration)
+
+
+def _standing_for(
+    target: Any,
+    maker: type[BaseProxy],
+    cache: Cache,
+    cached: Mapping[str, Cached],
+    writes: Mapping[str, tuple[Forget, ...]],
+    namespace: str | None,
+    version: Any,
+    self_calls: bool,
+) -> Any:
+    """Return a proxy with exactly these declarations, or say what is wrong with them."""
+    methods = {name: find(_having(target, name), name, "cached_methods") for name in cached}
+    methods |= {name: find(_having(target, name), name, "invalidate_methods") for name in writes}
+    made = _class_for(maker, target, cache, cached, methods, tuple(writes), self_calls)
+    proxy: Any = object.__new__(made)
+    put = object.__setattr__
+    put(proxy, _TARGET, target)
+    scope = cache.scope(target, proxy, namespace, version)
+    about = About(maker, cache, cached, writes, namespace, version, self_calls, scope)
+    put(proxy, "_pussycache_about", about)
+    about.effects = written_through(scope, target, methods, cached, writes)
+    for name, said in cached.items():
+        timed = Keeping(name, said, cache.ttl).timed
+        scope.table(name).keyed_by((said.key, tuple(sorted(said.ignore))), timed, proxy)
+    for slot, name in zip(made._pussycache_slots, cached, strict=True):  # type: ignore[attr-defined]
+        put(proxy, slot, scope.table(name))
+    return proxy
 
 
 def _restored(
@@ -173,19 +206,39 @@ def _restored(
 
 
 def _again(proxy: Any, target: Any) -> Any:
-    """Return a proxy with the same declarations over another object."""
+    """Return a proxy of another object, with the same declarations as far as it has the methods."""
     about = proxy._pussycache_about
-    cached = {name: said for name, said in about.cached.items() if hasattr(target, name)}
-    writes = {name: said for name, said in about.writes.items() if hasattr(target, name)}
-    return about.maker(
+    cached, writes = about.cached, about.writes
+    if type(target) is not type(proxy._pussycache_target):
+
+        def has(said: str | Forget) -> bool:
+            name = said.method if isinstance(said, Forget) else said
+            return not isinstance(name, str) or name == "*" or hasattr(target, name)
+
+        cached = {name: said for name, said in cached.items() if has(name)}
+        writes = {n: tuple(filter(has, rules)) for n, rules in writes.items() if has(n)}
+    return _standing_for(
         target,
+        about.maker,
         about.cache,
-        cached_methods=cached,
-        invalidate_methods=writes,
-        namespace=about.namespace,
-        version=about.version,
-        self_calls=about.self_calls,
+        cached,
+        writes,
+        about.namespace,
+        about.version,
+        about.self_calls,
     )
+
+
+def _having(target: Any, name: str) -> Any:
+    """Return the object whose method it is, where the target is a proxy that hands it on."""
+    while issubclass(type(target), BaseProxy) and type(static(type(target), name)) is property:
+        target = target._pussycache_target
+    return target
+
+
+def _bare(some: Any) -> Any:
+    """Return what stands behind a proxy; anything else as it is."""
+    return some._pussycache_target if issubclass(type(some), BaseProxy) else some
 
 
 def _replaced(proxy: BaseProxy, name: str) -> None:
@@ -194,80 +247,20 @@ def _replaced(proxy: BaseProxy, name: str) -> None:
         about.scope.table(name).forget_all(Cause(f"{name} was replaced"))
 
 
-def _declare(about: About, proxy: object, target: object, methods: Mapping[str, Method]) -> None:
-    """Check the rules against both signatures, and make the tables that they speak of."""
-    checked: list[tuple[str, Any, str | None, Match | None]] = []
-    for name, rules in about.writes.items():
-        for rule in rules:
-            if rule.method == "*":
-                if rule.mapped:
-                    raise ConfigurationError(f"{rule!r}: '*' forgets everything, without names")
-                checked.append((name, about.scope, None, None))
-                continue
-            scope, read, cached, inner = _read_by(about, rule, target, name, methods)
-            match = Match.of(rule, read, cached, methods[name]) if rule.mapped else None
-            checked.append((name, scope, read.name, match))
-            if inner is not None:
-                checked.append((name, inner, None, match))
-    for name, cached in about.cached.items():
-        plan_timed = _timed(cached, about.cache)
-        about.scope.table(name).keyed_by(
-            (cached.key, tuple(sorted(cached.ignore))), plan_timed, proxy
-        )
-    for name in about.writes:
-        about.effects[name] = []
-    for name, on, reads, match in checked:
-        table = on.table(reads) if isinstance(on, Scope) and reads is not None else on
-        if match is not None:
-            table.index(match.at)
-        about.effects[name].append(Effect(table, match))
-
-
-def _timed(cached: Cached, cache: Cache) -> bool:
-    from pussycache.engine.keeping import Keeping
-
-    return Keeping("", cached, cache.ttl).timed
-
-
-def _read_by(
-    about: About, rule: Forget, target: object, name: str, methods: Mapping[str, Method]
-) -> tuple[Scope, Method, Cached | None, Table | None]:
-    """Return whose method a rule names, that method, its policy, and its decorator's own table."""
-    if isinstance(rule.method, str):
-        read = methods.get(rule.method) or find(
-            target, rule.method, f"invalidate_methods[{name!r}]"
-        )
-        handle = getattr(getattr(read.raw, "__func__", read.raw), "__pussycache__", None)
-        inner = handle.table(target) if isinstance(handle, Handle) else None
-        return about.scope, read, about.cached.get(rule.method), inner
-    owner = getattr(rule.method, "__self__", None)
-    handle = getattr(rule.method, "__pussycache__", None)
-    if not isinstance(handle, Handle):
-        raise ConfigurationError(
-            f"{rule!r} in invalidate_methods[{name!r}] names no cached method; name a cached "
-            "method of a proxy or a decorated function, or a method of this object as a string"
-        )
-    table = handle.table(owner)
-    return _Holding(table), handle.method, handle.cached, None  # type: ignore[return-value]
-
-
-class _Holding(Scope):
-    """A scope of one table that is there already."""
-
-    __slots__ = ("_table",)
-
-    def __init__(self, table: Table) -> None:
-        super().__init__(table.home)
-        self._table = table
-
-    def table(self, name: str) -> Table:
-        return self._table
-
-
 # The class of a proxy.
 
-_made: Final[dict[Any, type]] = {}
-_MOST_MADE: Final = 512
+_made: Final[weakref.WeakValueDictionary[Any, type]] = weakref.WeakValueDictionary()
+# Those that are worth keeping for the next object, when no proxy is left.
+_kept: Final[dict[Any, type]] = {}
+_MOST_KEPT: Final = 512
+
+_OF_THE_CLASS: Final = (
+    FunctionType,
+    MethodDescriptorType,
+    WrapperDescriptorType,
+    staticmethod,
+    classmethod,
+)
 
 
 def _class_for(
@@ -280,37 +273,58 @@ def _class_for(
     self_calls: bool,
 ) -> type:
     kind = type(target)
-    key = None
     own: Any = getattr(target, "__dict__", {})
-    lasting = not any(name in own for name in methods)
-    if lasting and all(_keeps_nothing_alive(said) for said in cached.values()):
-        raws = tuple([method.raw for method in methods.values()])
-        try:
-            key = (maker, kind, cache.ttl, tuple(cached.items()), writes, raws, bool(self_calls))
-            known = _made.get(key)
-        except TypeError:
-            key = known = None
-        if known is not None:
-            return known
-    made = _make_class(maker, target, cache, cached, methods, writes, self_calls)
-    if key is not None:
+    for name, method in methods.items():
+        if (
+            type(method.raw) not in _OF_THE_CLASS
+            or method.raw is not static(kind, name)
+            or name in own
+        ):
+            # A method of this object alone: the next one's may have other parameters.
+            return _make_class(maker, target, cache, cached, methods, writes, self_calls)
+    # The class may change while it is in use: then the next proxy's class is made anew. What of it
+    # matters is held by the class that was made, so an id stands for one object only.
+    looks = [(*base.__dict__, *map(id, tuple(base.__dict__.values()))) for base in kind.__mro__]
+    key = (maker, kind, cache.ttl, tuple(cached.items()), writes, tuple(looks), self_calls)
+    try:
+        made = _made.get(key)
+    except TypeError:
+        return _make_class(maker, target, cache, cached, methods, writes, self_calls)
+    if made is None:
+        made = _make_class(maker, target, cache, cached, methods, writes, self_calls)
         _made[key] = made
-        while len(_made) > _MOST_MADE:
-            try:
-                del _made[next(iter(_made))]
-            except (KeyError, RuntimeError):
-                break
+        if (
+            _is_importable(kind)
+            and _is_importable(maker)
+            and all(_keeps_nothing_alive(said) for said in cached.values())
+        ):
+            _kept[key] = made
+            while len(_kept) > _MOST_KEPT:
+                try:
+                    del _kept[next(iter(_kept))]
+                except (KeyError, RuntimeError):
+                    break
     return made
+
+
+def _is_importable(kind: type) -> bool:
+    # Such a class is kept alive by its module anyway; another one may hold the object itself.
+    found: Any = sys.modules.get(str(kind.__module__))
+    for part in kind.__qualname__.split("."):
+        found = getattr(found, "__dict__", {}).get(part)
+    return found is kind
 
 
 def _keeps_nothing_alive(cached: Cached) -> bool:
     # A class is kept for the next object; a closure in its policy could hold this one.
-    said = (cached.ttl, cached.when, cached.key, cached.copy)
     return all(
         not callable(part)
-        or isinstance(part, type)
-        or (type(part) is FunctionType and part.__closure__ is None)
-        for part in said
+        or (isinstance(part, type) and _is_importable(part))
+        or (
+            type(part) is FunctionType
+            and not (part.__closure__ or part.__defaults__ or part.__kwdefaults__)
+        )
+        for part in (cached.ttl, cached.when, cached.key, cached.copy)
     )
 
 
@@ -325,22 +339,26 @@ def _make_class(
 ) -> type:
     kind = type(target)
     slots = tuple([f"_pussycache_t{i}" for i in range(len(cached))])
-    space: dict[str, Any] = specials(kind, operator.attrgetter(_TARGET), _again, self_calls)
-    space |= _forwards(maker, kind, self_calls)
+    said = _said_by(maker)
+    space: dict[str, Any] = specials(kind, operator.attrgetter(_TARGET), _bare, _again, self_calls)
+    space |= {name: _reading(name) for name in ("__getstate__", "__reduce__", "__sizeof__")}
+    space = {name: found for name, found in space.items() if name not in said}
+    space |= _forwards(said, kind, self_calls)
     call_of = _rebound if self_calls else _bound
-    for slot, (name, said) in zip(slots, cached.items(), strict=True):
+    for slot, (name, policy) in zip(slots, cached.items(), strict=True):
         method = methods[name]
-        plan = planned(method, said, cache.ttl)
+        plan = planned(method, policy, cache.ttl)
         access = Access(
             table=f"$self.{slot}",
             call=f"$bare($self, {'$'}name)" if self_calls else f"$getattr($self.{_TARGET}, $name)",
             me=f"$self.{_TARGET}",
+            slot=True,
         )
         given = {"bare": _rebound, "getattr": getattr, "name": name}
-        function = reader(method, said, plan, access, given)
+        function = reader(method, policy, plan, access, given)
         function.__pussycache__ = Handle(  # type: ignore[attr-defined]
             method,
-            said,
+            policy,
             _always(plan),
             table=operator.attrgetter(slot),
             call=_calling(call_of, name),
@@ -360,7 +378,10 @@ def _make_class(
     space["__module__"] = maker.__module__
     space["__qualname__"] = f"{maker.__qualname__}[{kind.__qualname__}]"
     space |= {name: _reading(name) for name in ("__class__", "__dict__", "__doc__")}
-    made = type(maker)(f"{maker.__name__}[{kind.__name__}]", (maker,), space)
+    patterns = [base for flag, base in PATTERNS if kind.__flags__ & flag]
+    made = type(maker)(f"{maker.__name__}[{kind.__name__}]", (maker, *patterns), space)
+    for slot, name in zip(slots, cached, strict=True):
+        at_home(space[name], made, slot)
     # What the class itself needed until here is read from the target by now.
     for name in ("__module__", "__annotations__", "__slots__"):
         type.__setattr__(made, name, _reading(name))
@@ -385,16 +406,25 @@ def _bound(proxy: Any, name: str) -> Any:
     return getattr(proxy._pussycache_target, name)
 
 
+# What a method taken from a class turns into, when it is taken, is made with the object it is for.
+_BINDING: Final = (
+    FunctionType,
+    functools.cached_property,
+    functools.partialmethod,
+    functools.singledispatchmethod,
+)
+
+
 def _rebound(proxy: Any, name: str) -> Any:
     """Return an attribute of the target; one of its methods in Python with the proxy as self."""
     target = proxy._pussycache_target
-    raw = getattr(type(target), name, None)
+    raw = static(type(target), name)
     own: Any = getattr(target, "__dict__", {})
-    if name not in own:
-        if isinstance(raw, property) and type(raw.fget) is FunctionType:
+    if isinstance(raw, property):
+        if type(raw.fget) is FunctionType:
             return raw.fget(proxy)
-        if type(raw) is FunctionType:
-            return MethodType(raw, proxy)
+    elif type(raw) in _BINDING and name not in own:
+        return raw.__get__(proxy, type(target))
     return getattr(target, name)
 
 
@@ -402,7 +432,23 @@ def _reading(name: str) -> property:
     return property(lambda proxy: getattr(proxy._pussycache_target, name))
 
 
-def _forwards(maker: type, kind: type, self_calls: bool) -> dict[str, Any]:
+def _said_by(maker: type) -> set[str]:
+    """Return the names that a subclass defines for itself; they are not the target's."""
+    bases = maker.__mro__[: maker.__mro__.index(BaseProxy)]
+    return {name for base in bases for name in base.__dict__} - _NOT_SAID
+
+
+_NOT_SAID: Final = frozenset(vars(type("", (), {"__slots__": ()}))) | {
+    "__annotations__",
+    "__dict__",
+    "__qualname__",
+    "__weakref__",
+    "cached_methods",
+    "invalidate_methods",
+}
+
+
+def _forwards(said: set[str], kind: type, self_calls: bool) -> dict[str, Any]:
     """Return what finds the attributes of the target that would be hidden or slow otherwise."""
     made: dict[str, Any] = {
         "cached_methods": _reading("cached_methods"),
@@ -410,30 +456,42 @@ def _forwards(maker: type, kind: type, self_calls: bool) -> dict[str, Any]:
         "_cache": property(_cache_or_own),
         "_proxied": property(_proxied_or_own),
     }
-    kept = {
-        name for base in maker.__mro__[: maker.__mro__.index(BaseProxy)] for name in base.__dict__
-    } - {"cached_methods", "invalidate_methods"}
     for name in dir(kind):
-        if name.startswith("__") or name in made or name in kept or "." in name:
+        if name.startswith(("__", "_pussycache_")) or name in made or name in said or "." in name:
             continue
         if self_calls:
             made[name] = property(_getting(name))
             continue
-        raw = _static(kind, name)
-        function = forwarder(name, raw, _TARGET)
+        raw = static(kind, name)
+        function = forwarder(name, raw, _TARGET) if _is_plain(raw, kind) else None
         made[name] = function or property(operator.attrgetter(f"{_TARGET}.{name}"))
     return made
 
 
+def _is_plain(raw: Any, kind: type) -> bool:
+    """Whether a function in the place of this one is told from it by nobody.
+
+    Before 3.12 a property is as fast as that, and true to every method that may come later.
+    """
+    return (
+        sys.version_info >= (3, 12)
+        and type(raw) is FunctionType
+        and not raw.__dict__
+        and not raw.__code__.co_flags & _LAZY
+        and kind.__getattribute__ is object.__getattribute__
+    )
+
+
+_LAZY: Final = (
+    inspect.CO_GENERATOR
+    | inspect.CO_COROUTINE
+    | inspect.CO_ITERABLE_COROUTINE
+    | inspect.CO_ASYNC_GENERATOR
+)
+
+
 def _getting(name: str) -> Callable[[Any], Any]:
     return lambda proxy: _rebound(proxy, name)
-
-
-def _static(kind: type, name: str) -> Any:
-    for base in kind.__mro__:
-        if name in base.__dict__:
-            return base.__dict__[name]
-    return None
 
 
 def _cache_or_own(proxy: Any) -> Any:

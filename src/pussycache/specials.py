@@ -6,6 +6,8 @@ class and ``in`` say of the proxy what they say of the target. Caching is not th
 
 from __future__ import annotations
 
+import collections.abc
+import inspect
 import math
 import operator
 import os
@@ -13,7 +15,9 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any, Final
 
-__all__ = ["specials"]
+from pussycache.types import MISSING
+
+__all__ = ["PATTERNS", "specials", "static"]
 
 # What a function or an operator of Python does with the target in the proxy's place.
 _ASKED: Final[dict[str, Callable[..., Any]]] = {
@@ -26,10 +30,8 @@ _ASKED: Final[dict[str, Callable[..., Any]]] = {
     "__bool__": bool,
     "__len__": len,
     "__length_hint__": operator.length_hint,
-    "__iter__": iter,
     "__reversed__": reversed,
     "__next__": next,
-    "__aiter__": aiter,
     "__anext__": anext,
     "__contains__": operator.contains,
     "__getitem__": operator.getitem,
@@ -49,17 +51,20 @@ _ASKED: Final[dict[str, Callable[..., Any]]] = {
     "__ceil__": math.ceil,
     "__instancecheck__": lambda kind, one: isinstance(one, kind),
     "__subclasscheck__": lambda kind, one: issubclass(one, kind),
+    "__dir__": dir,
+}
+
+_COMPARED: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "__eq__": operator.eq,
     "__ne__": operator.ne,
     "__lt__": operator.lt,
     "__le__": operator.le,
     "__gt__": operator.gt,
     "__ge__": operator.ge,
-    "__dir__": dir,
 }
 
 # Operators of two: the plain form, the reflected one and the one in place come together.
-_BINARY: Final[dict[str, tuple[Callable[..., Any], Callable[..., Any]]]] = {
+_BINARY: Final[dict[str, tuple[Callable[..., Any], Callable[..., Any] | None]]] = {
     "add": (operator.add, operator.iadd),
     "sub": (operator.sub, operator.isub),
     "mul": (operator.mul, operator.imul),
@@ -73,72 +78,160 @@ _BINARY: Final[dict[str, tuple[Callable[..., Any], Callable[..., Any]]]] = {
     "xor": (operator.xor, operator.ixor),
     "or": (operator.or_, operator.ior),
     "pow": (pow, operator.ipow),
-    "divmod": (divmod, divmod),
+    "divmod": (divmod, None),
 }
 
 # Called by name on the target's type.
 _CALLED: Final = (
-    "__call__",
-    "__enter__",
     "__exit__",
-    "__aenter__",
     "__aexit__",
     "__await__",
     "__get__",
     "__set__",
     "__delete__",
+    "__set_name__",
+    "__mro_entries__",
     "__buffer__",
     "__release_buffer__",
-    "__prepare__",
 )
-_MAY_RETURN_THE_OBJECT: Final = ("__enter__", "__aenter__")
+# The same, but they may return the object itself: whoever enters or iterates over a stand-in goes
+# on with the stand-in.
+_MAY_RETURN_THE_OBJECT: Final = ("__enter__", "__iter__", "__aiter__")
+
+# Read of a type by the standard library, where the stand-in's type should answer as the target's.
+_READ: Final = ("__dataclass_fields__",)
+
+
+class _LikeASequence:
+    __slots__ = ()
+
+
+class _LikeAMapping:
+    __slots__ = ()
+
+
+collections.abc.Sequence.register(_LikeASequence)
+collections.abc.Mapping.register(_LikeAMapping)
+
+PATTERNS: Final = ((1 << 5, _LikeASequence), (1 << 6, _LikeAMapping))
+"""What ``match`` goes by: a flag of a type, and a base class that hands the flag on."""
+
+
+def static(kind: type, name: str) -> Any:
+    """Return what a type has under a name, as it is written there; `MISSING` if it has nothing.
+
+    Not `getattr`: that would find what the type of the type has, and every class can be called.
+    """
+    for base in kind.__mro__:
+        if name in base.__dict__:
+            return base.__dict__[name]
+    return MISSING
 
 
 def specials(
     kind: type,
     target_of: Callable[[Any], Any],
+    bare: Callable[[Any], Any],
     again: Callable[[Any, Any], Any],
     self_calls: bool,
 ) -> dict[str, Any]:
     """Return the special methods for the stand-in of an object of type ``kind``.
 
     :param target_of: gives the target of a stand-in.
+    :param bare: the same for a stand-in, and anything else as it is.
     :param again: given a stand-in and a new object, returns a stand-in of that.
     :param self_calls: methods written in Python get the stand-in as ``self``.
     """
+    own = {name: found for name in _NAMES if (found := static(kind, name)) is not MISSING}
     made: dict[str, Any] = {}
-    for name, ask in _ASKED.items():
-        if hasattr(kind, name):
-            # A type says "not supported" with None: not hashable, not iterable.
-            made[name] = getattr(kind, name) and _asking(ask, target_of)
-    for name in _CALLED:
-        if hasattr(kind, name):
+    for name in own:
+        if name in _ASKED:
+            made[name] = _asking(_ASKED[name], target_of)
+        elif name in _COMPARED:
+            made[name] = _operating(_COMPARED[name], target_of, bare)
+        elif name in _CALLED:
             made[name] = _calling(name, target_of)
+        elif name in _MAY_RETURN_THE_OBJECT:
+            made[name] = _returning(_calling(name, target_of), target_of)
+        elif name in _READ:
+            made[name] = property(operator.attrgetter(f"__class__.{name}"))
+    if "__aenter__" in own:
+        made["__aenter__"] = _entering(_calling("__aenter__", target_of), target_of)
+    if "__call__" in own:
+        made["__call__"] = _call(own["__call__"], target_of)
     for word, (plain, in_place) in _BINARY.items():
-        forward, reflected = f"__{word}__", f"__r{word}__"
-        if not any(hasattr(kind, name) for name in (forward, reflected, f"__i{word}__")):
+        forward, reflected, changing = f"__{word}__", f"__r{word}__", f"__i{word}__"
+        if not own.keys() & {forward, reflected, changing}:
             continue
-        made[forward] = _asking(plain, target_of)
-        made[reflected] = _reflected(plain, target_of)
-        if word != "divmod":
-            made[f"__i{word}__"] = _in_place(in_place, target_of, again)
+        made[forward] = _operating(plain, target_of, bare)
+        made[reflected] = _reflected(plain, target_of, bare)
+        if in_place is not None:
+            operate = _operating(in_place, target_of, bare)
+            if self_calls:
+                ours = [f for f in (own.get(changing), own.get(forward)) if _is_python(f)]
+                operate = _first_of(*ours, operate)
+            made[changing] = _in_place(operate, target_of, again)
     if issubclass(kind, type):
-        made["__mro_entries__"] = lambda proxy, bases: (target_of(proxy),)
+        made.setdefault("__mro_entries__", lambda proxy, bases: (target_of(proxy),))
+        made["__signature__"] = property(lambda proxy: inspect.signature(target_of(proxy)))
         made["__getitem__"] = _asking(operator.getitem, target_of)
+        # Having items by number would make it iterable.
+        made.setdefault("__iter__", None)
     if self_calls:
-        for name in made:
-            own = getattr(kind, name, None)
-            if type(own) is FunctionType:
-                made[name] = own
+        made |= {
+            name: found
+            for name, found in own.items()
+            if _is_python(found) and name not in _CHANGING
+        }
+    for name, found in own.items():
+        if found is None:
+            # So a type says "not supported": not hashable, not iterable.
+            made[name] = None
+        elif _is_python(made[name]) and made[name] is not found:
+            _name(made[name], name, found)
     return made
+
+
+def _is_python(found: object) -> bool:
+    return type(found) is FunctionType
+
+
+def _name(function: FunctionType, name: str, found: Any) -> None:
+    function.__name__ = name
+    function.__qualname__ = getattr(found, "__qualname__", name)
+    function.__doc__ = getattr(found, "__doc__", None)
+    if _is_python(found):
+        # For `inspect.signature`, also of a stand-in that can be called.
+        function.__wrapped__ = found  # type: ignore[attr-defined]
 
 
 def _asking(ask: Callable[..., Any], target_of: Callable[[Any], Any]) -> Any:
     return lambda proxy, *args: ask(target_of(proxy), *args)
 
 
-def _reflected(plain: Callable[..., Any], target_of: Callable[[Any], Any]) -> Any:
-    return lambda proxy, other, *args: plain(other, target_of(proxy), *args)
+def _operating(
+    operate: Callable[..., Any], target_of: Callable[[Any], Any], bare: Callable[[Any], Any]
+) -> Any:
+    # Not the method of the target's type: the operator also asks the other side, without us.
+    return lambda proxy, *others: operate(target_of(proxy), *map(bare, others))
+
+
+def _reflected(
+    plain: Callable[..., Any], target_of: Callable[[Any], Any], bare: Callable[[Any], Any]
+) -> Any:
+    return lambda proxy, other, *more: plain(bare(other), target_of(proxy), *map(bare, more))
+
+
+def _first_of(*functions: Any) -> Any:
+    def method(proxy: Any, other: Any) -> Any:
+        result: Any = NotImplemented
+        for function in functions:
+            result = function(proxy, other)
+            if result is not NotImplemented:
+                break
+        return result
+
+    return method
 
 
 def _in_place(
@@ -147,32 +240,55 @@ def _in_place(
     again: Callable[[Any, Any], Any],
 ) -> Any:
     def method(proxy: Any, other: Any) -> Any:
-        target = target_of(proxy)
-        result = operate(target, other)
-        return proxy if result is target else again(proxy, result)
+        result = operate(proxy, other)
+        return proxy if result is proxy or result is target_of(proxy) else again(proxy, result)
 
     return method
 
 
 def _calling(name: str, target_of: Callable[[Any], Any]) -> Any:
-    if name == "__call__":
-        return lambda proxy, /, *args, **kwargs: target_of(proxy)(*args, **kwargs)
-
     def method(proxy: Any, /, *args: Any, **kwargs: Any) -> Any:
         target = target_of(proxy)
         return getattr(type(target), name)(target, *args, **kwargs)
 
-    def entering(proxy: Any, /) -> Any:
-        # Whoever enters a stand-in goes on with the stand-in.
-        target = target_of(proxy)
-        entered = getattr(type(target), name)(target)
-        return proxy if entered is target else entered
+    return method
 
-    async def entering_async(proxy: Any, /) -> Any:
-        target = target_of(proxy)
-        entered = await getattr(type(target), name)(target)
-        return proxy if entered is target else entered
 
-    if name not in _MAY_RETURN_THE_OBJECT:
-        return method
-    return entering_async if name == "__aenter__" else entering
+def _returning(calling: Any, target_of: Callable[[Any], Any]) -> Any:
+    def method(proxy: Any, /) -> Any:
+        result = calling(proxy)
+        return proxy if result is target_of(proxy) else result
+
+    return method
+
+
+def _entering(calling: Any, target_of: Callable[[Any], Any]) -> Any:
+    async def method(proxy: Any, /) -> Any:
+        result = await calling(proxy)
+        return proxy if result is target_of(proxy) else result
+
+    return method
+
+
+def _call(found: object, target_of: Callable[[Any], Any]) -> Any:
+    def method(proxy: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return target_of(proxy)(*args, **kwargs)
+
+    async def coroutine(proxy: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return await target_of(proxy)(*args, **kwargs)
+
+    return coroutine if inspect.iscoroutinefunction(found) else method
+
+
+_CHANGING: Final = tuple([f"__i{word}__" for word, (_, change) in _BINARY.items() if change])
+_NAMES: Final = (
+    *_ASKED,
+    *_COMPARED,
+    *_CALLED,
+    *_MAY_RETURN_THE_OBJECT,
+    *_READ,
+    *(f"__{letter}{word}__" for word in _BINARY for letter in ("", "r")),
+    *_CHANGING,
+    "__aenter__",
+    "__call__",
+)

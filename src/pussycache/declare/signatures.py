@@ -9,13 +9,18 @@ from __future__ import annotations
 import functools
 import inspect
 from inspect import Parameter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from pussycache.declare.policy import Cached
 from pussycache.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pussycache.declare.policy import Cached
 
 __all__ = ["ANY_SIGNATURE", "Method", "find", "method_of"]
 
+_POSITIONAL: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 _VARIADIC: Final = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 ANY_SIGNATURE: Final = (
@@ -83,11 +88,30 @@ class Method:
     def check(self, cached: Cached) -> None:
         """Refuse a policy that cannot work with this method."""
         self.key_positions(cached)
+        if cached.key is not None and not self._fits(cached.key):
+            wanted = ", ".join(str(param) for param in self.params)
+            raise ConfigurationError(
+                f"key of {self.name!r} cannot be called as the method is; "
+                f"give it the same parameters: ({wanted})"
+            )
         if self.kind in ("generator", "asyncgen") and not cached.materialize:
             raise ConfigurationError(
                 f"{self.name!r} of {self.owner} is a generator function: what it returns can be "
                 f"read once; cache it with Cached(materialize=True)"
             )
+
+    def _fits(self, key: Callable[..., Any]) -> bool:
+        try:
+            signature = inspect.signature(key)
+        except (TypeError, ValueError):
+            return True  # some of those written in C do not tell
+        named = {p.name: None for p in self.params if p.kind is Parameter.KEYWORD_ONLY}
+        plain = [None for p in self.params if p.kind in _POSITIONAL]
+        try:
+            signature.bind(*plain, **named)
+        except TypeError:
+            return False
+        return True
 
 
 def find(target: object, name: str, argument: str) -> Method:
@@ -122,12 +146,12 @@ def method_of(name: str, function: Any, owner: str, raw: Any) -> Method:
         params = tuple(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
         params = ANY_SIGNATURE
-    plain = inspect.unwrap(function)
+    # Asked of the function itself: what a wrapper wraps says nothing of what it returns.
     kind = "function"
-    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(plain):
+    if inspect.iscoroutinefunction(function):
         kind = "coroutine"
-    elif inspect.isasyncgenfunction(plain):
+    elif inspect.isasyncgenfunction(function):
         kind = "asyncgen"
-    elif inspect.isgeneratorfunction(plain):
+    elif inspect.isgeneratorfunction(function):
         kind = "generator"
     return Method(name, raw, kind, params, owner)

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from pussycache.engine.speed import use_clock
+
 __all__ = ["disabled", "hot", "read", "replaced", "switches", "wall"]
 
 hot: Final[dict[str, Any]] = {
@@ -50,6 +52,7 @@ def _settle() -> None:
     # asks the slow one: so the switch needs no test on a hit.
     hot["now"] = _never if switches else hot["time"]
     hot["floor"] = math.inf if switches else 0.0
+    use_clock(hot["now"] is time.monotonic, hot["floor"])
 
 
 @contextmanager

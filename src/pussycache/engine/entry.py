@@ -36,6 +36,7 @@ class Entry:
         return abs(self.expires)
 
 
+_SHOWN: Final = 40
 _PLAIN: Final = frozenset({int, float, bool, str, bytes, type(None)})
 
 
@@ -62,8 +63,12 @@ def shown(values: Mapping[str, Any]) -> dict[str, str]:
     """Return arguments as short texts; other people's ``__repr__`` is not run during a write."""
     texts = {}
     for name, value in values.items():
-        text = repr(value) if type(value) in _PLAIN else f"<{type(value).__qualname__}>"
-        texts[name] = text if len(text) <= 80 else text[:77] + "..."
+        if type(value) in (str, bytes):
+            value = value[:_SHOWN]
+        short = type(value) is not int or value.bit_length() < 4 * _SHOWN
+        plain = type(value) in _PLAIN and short
+        text = repr(value) if plain else f"<{type(value).__qualname__}>"
+        texts[name] = text if len(text) < _SHOWN else text[: _SHOWN - 3] + "..."
     return texts
 
 

@@ -1,4 +1,4 @@
-"""What a call does that was no hit, and what a write does: policy, once, without I/O.
+"""What a call does that was no hit: policy, once, without I/O.
 
 `answer` is a generator. It yields what it needs done and is sent how that came out: a `Flight` (or
 `None`, for a load that nobody shares) means "load", a `Wait` means "wait for somebody's load". It
@@ -30,7 +30,7 @@ from pussycache.errors import UncacheableCallWarning
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-__all__ = ["Plan", "Step", "Wait", "answer", "reload", "uncacheable"]
+__all__ = ["Plan", "Step", "Wait", "answer", "landed", "reload", "uncacheable"]
 
 
 class Plan:
@@ -74,31 +74,31 @@ Step = Flight | Wait | None
 
 
 def answer(
-    plan: Plan, table: Table, values: tuple[Any, ...], me: object
+    plan: Plan,
+    table: Table,
+    values: tuple[Any, ...],
+    me: object,
+    begun: tuple[Any, str, Any] | None = None,
 ) -> Generator[Step, Any, Any]:
-    """Answer a call that the hit path could not."""
-    if clock.switches:
+    """Answer a call that the hit path could not.
+
+    :param begun: the key and what `Table.begin` said of it, where it was asked already.
+    """
+    if begun is not None:
+        key, verb, found = begun
+    elif clock.switches:
         return (yield None)
-    try:
-        key = plan.encode(values, me)
-    except Exception as error:
-        uncacheable(plan, table, error)
-        return (yield None)
+    else:
+        try:
+            key = plan.encode(values, me)
+        except Exception as error:
+            uncacheable(plan, table, error)
+            return (yield None)
+        verb, found = table.begin(key, values, False)
     keeping = plan.keeping
-    again = False
     while True:
-        verb, found = table.begin(key, values, again)
         if verb is LOAD:
-            value = yield found
-            kind = type(value)
-            if keeping.plain and (
-                kind in ATOMS or not (kind is Failure or value is me or one_shot(value))
-            ):
-                table.finish(key, found, values, value, clock.hot["time"]() + keeping.lasting)
-                if found:
-                    found.land(value)
-                return value
-            return _landed(plan, table, key, found, values, me, value)
+            return landed(plan, table, key, found, values, me, (yield found))
         if verb is HIT:
             return found if keeping.hand is None else keeping.hand(found)
         if verb is JOIN:
@@ -108,8 +108,8 @@ def answer(
                     outcome = yield Wait(table, key, found)
                 finally:
                     wait_over(chain, found)
-                again = True
                 if outcome is ABANDONED:
+                    verb, found = table.begin(key, values, True)
                     continue
                 if outcome is not ALONE:
                     if keeping.hand is None or type(outcome) is Failure:
@@ -121,20 +121,29 @@ def answer(
         return keeping.of(outcome, me).handed
 
 
-def _landed(
+def landed(
     plan: Plan,
     table: Table,
     key: Any,
     flight: Flight,
     values: tuple[Any, ...],
     me: object,
-    value: Any,
+    outcome: Any,
 ) -> Any:
     """Do what is due when a load has ended, and return what its caller is given."""
-    failure = value
-    if type(value) is not Failure:
+    keeping = plan.keeping
+    kind = type(outcome)
+    if keeping.plain and (
+        kind in ATOMS or not (kind is Failure or outcome is me or one_shot(outcome))
+    ):
+        table.finish(key, flight, values, outcome, clock.hot["time"]() + keeping.lasting)
+        if flight:
+            flight.land(outcome)
+        return outcome
+    failure = outcome
+    if kind is not Failure:
         try:
-            kept = plan.keeping.of(value, me)
+            kept = keeping.of(outcome, me)
         except BaseException as error:
             failure = Failure(error)
         else:
@@ -178,4 +187,4 @@ def reload(
             flight = table.begin_anew(key, values)
     if flight is None:
         return (yield None)
-    return _landed(plan, table, key, flight, values, me, (yield flight))
+    return landed(plan, table, key, flight, values, me, (yield flight))

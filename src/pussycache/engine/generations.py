@@ -127,18 +127,23 @@ class Table:
     # What a call asks.
 
     def begin(self, key: Any, values: tuple[Any, ...], again: bool) -> tuple[str, Any]:
-        """Say what a call is to do, and enter its load if it is to load.
+        """Say what a call is to do, and enter its load if it is to load."""
+        entry = self.entries.get(key)
+        if entry is not None and entry.deadline > hot["time"]():
+            entry.hits += 1
+            return HIT, entry.value
+        if again:
+            self.misses -= 1
+        return self.enter(key, values)
+
+    def enter(self, key: Any, values: tuple[Any, ...]) -> tuple[str, Any]:
+        """Say what a call is to do for which there was no entry a moment ago.
 
         Takes no lock: a writer that comes in between replaces the dictionary of loads (or takes
         the load out of it) at its end at the latest, so a load that was entered during a write is
         not found when it wants to be stored.
         """
-        entry = self.entries.get(key)
-        if entry is not None and entry.deadline > hot["time"]():
-            entry.hits += 1
-            return HIT, entry.value
-        if not again:
-            self.misses += 1
+        self.misses += 1
         flights = self.flights
         if self.fences and self.fenced(values):
             self.home.history.note(self.serial, key, "bypassed-by-write")
@@ -191,7 +196,8 @@ class Table:
         self._acquire()
         try:
             self.loads += 1
-            if self.flights.get(key) is not flight:
+            flights = self.flights
+            if flights.get(key) is not flight:
                 return False
             if self.hidden is None:
                 if self.mixed and expires != math.inf:
@@ -203,7 +209,11 @@ class Table:
                 entry.expires = expires
                 entry.hits = 0
                 entry.key = key
-                dropped = self.entries.setdefault(key, entry)
+                entries = self.entries
+                dropped = entries.setdefault(key, entry)
+                if self.entries is not entries:
+                    # To compare keys is to run their code, and that has written.
+                    return False
                 if dropped is entry:
                     if self.indexes:
                         self._index(key, values)
@@ -211,10 +221,12 @@ class Table:
                 else:
                     # The dictionary keeps the key it has, and the entry its place in the queue.
                     entry.key = dropped.key
-                    self.entries[key] = entry
+                    entries[key] = entry
                     self.hits += dropped.hits
             # Only now: whoever finds no load under way finds the entry.
-            del self.flights[key]
+            if flights.pop(key, None) is not flight:
+                self.remove(key)
+                return False
         finally:
             self._release()
         # What was replaced or thrown out is freed here, outside the lock.

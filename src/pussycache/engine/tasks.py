@@ -8,15 +8,24 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from pussycache.engine.flow import Wait
+from pussycache.engine.drivers import settled
+from pussycache.engine.flow import Wait, answer
 from pussycache.engine.singleflight import ABANDONED, LOADING, Failure
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from pussycache.engine.flow import Plan, Step
+    from pussycache.engine.generations import Table
 
-__all__ = ["drive"]
+__all__ = ["drive", "run"]
+
+
+async def run(
+    plan: Plan, table: Table, me: object, call: Any, values: tuple[Any, ...], key: Any
+) -> Any:
+    """Answer a call that the hit path could not; ``call`` is the bare coroutine method."""
+    return await drive(answer(plan, table, values, me), plan, call, values)
 
 
 async def drive(
@@ -43,13 +52,7 @@ async def drive(
                         LOADING.reset(token)
     except StopIteration as stop:
         got = stop.value
-    if type(got) is Failure:
-        try:
-            raise got.error
-        finally:
-            # The error's traceback holds this frame: without this, a cycle that holds the error.
-            del got
-    return got
+    return settled(got) if type(got) is Failure else got
 
 
 async def _wait(wish: Wait, flow: Generator[Step, Any, Any]) -> Any:

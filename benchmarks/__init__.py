@@ -1,0 +1,1 @@
+"""How fast pussycache is beside its peers: `python -m benchmarks`. Nothing here is installed."""

@@ -1,0 +1,23 @@
+"""Adds the optional C extension to what pyproject.toml says; an install without a compiler works.
+
+Nothing else belongs here.
+"""
+
+import platform
+import sysconfig
+
+from setuptools import Extension, setup
+
+extensions = []
+# It is written against CPython's own structures; and without the GIL, counting a hit as it is done
+# there would be a race.
+if platform.python_implementation() == "CPython" and not sysconfig.get_config_var(
+    "Py_GIL_DISABLED"
+):
+    extensions.append(Extension("pussycache._speed", ["src/pussycache/_speed.c"], optional=True))
+
+setup(
+    ext_modules=extensions,
+    # An sdist needs the source, an installed package does not.
+    exclude_package_data={"pussycache": ["*.c"]},
+)

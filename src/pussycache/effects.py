@@ -1,0 +1,120 @@
+"""What the targets of a write come to: names and rules, resolved to the tables of one object.
+
+Everything is checked before any table is made. How a write goes about it is the engine's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pussycache.compile import Handle
+from pussycache.declare.rules import Match
+from pussycache.declare.signatures import find
+from pussycache.engine.writes import Effect
+from pussycache.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any
+
+    from pussycache.declare.policy import Cached
+    from pussycache.declare.rules import Forget
+    from pussycache.declare.signatures import Method
+    from pussycache.engine.generations import Scope, Table
+
+__all__ = ["attributes", "decorated", "handle_of", "undecorated", "written_through"]
+
+
+def attributes(kind: type) -> Iterator[tuple[str, Any]]:
+    """Yield names and bare attributes of a class and its bases, overridden ones too."""
+    for base in kind.__mro__:
+        yield from list(base.__dict__.items())
+
+
+def undecorated(raw: Any) -> Any:
+    """Return the function behind a property, a static method or a class method."""
+    if isinstance(raw, property):
+        return raw.fget
+    return raw.__func__ if isinstance(raw, (staticmethod, classmethod)) else raw
+
+
+def decorated(kind: type, name: str) -> Iterator[tuple[Handle, bool]]:
+    """Yield what a name, or ``"*"``, stands for among the decorated methods of a class.
+
+    The methods that it overrides belong to it: `super` may call them. The flag says whether the
+    entries belong to the class and not to the instance.
+    """
+    for known, raw in attributes(kind):
+        if name in ("*", known):
+            handle = getattr(undecorated(raw), "__pussycache__", None)
+            if isinstance(handle, Handle):
+                yield handle, isinstance(raw, classmethod)
+
+
+def handle_of(rule: Forget, where: str) -> Handle:
+    """Return what a rule names by the method or function itself."""
+    handle = getattr(rule.method, "__pussycache__", None)
+    if not isinstance(handle, Handle):
+        raise ConfigurationError(
+            f"{rule!r} in {where} names no cached method; name a cached method of a proxy or a "
+            "decorated function, or a method of this object as a string"
+        )
+    return handle
+
+
+def written_through(
+    scope: Scope,
+    target: object,
+    methods: Mapping[str, Method],
+    cached: Mapping[str, Cached],
+    writes: Mapping[str, tuple[Forget, ...]],
+) -> dict[str, list[Effect]]:
+    """Return what each invalidating method of a proxy makes wrong."""
+    found: dict[str, list[tuple[Callable[[], Table | Scope], Match | None]]] = {}
+    for name, rules in writes.items():
+        found[name] = []
+        for rule in rules:
+            found[name] += _named(scope, target, methods, cached, rule, methods[name])
+    return {name: [_effect(on(), match) for on, match in on_all] for name, on_all in found.items()}
+
+
+def _effect(on: Any, match: Match | None) -> Effect:
+    if match is not None:
+        on.index(match.at)
+    return Effect(on, match)
+
+
+def _named(
+    scope: Scope,
+    target: object,
+    methods: Mapping[str, Method],
+    cached: Mapping[str, Cached],
+    rule: Forget,
+    writer: Method,
+) -> Iterator[tuple[Callable[[], Table | Scope], Match | None]]:
+    where = f"invalidate_methods[{writer.name!r}]"
+
+    def match(reader: Method, policy: Cached | None) -> Match | None:
+        return Match.of(rule, reader, policy, writer) if rule.mapped else None
+
+    if not isinstance(rule.method, str):
+        handle = handle_of(rule, where)
+        owner = getattr(rule.method, "__self__", None)
+        yield lambda: handle.table(owner), match(handle.method, handle.cached)
+        return
+    inner = list(decorated(type(target), rule.method))
+    if rule.method == "*":
+        if rule.mapped:
+            raise ConfigurationError(f"{rule!r}: '*' forgets everything, without names")
+        yield lambda: scope, None
+    elif not (inner and rule.method not in methods):
+        reader = methods.get(rule.method) or find(target, rule.method, where)
+        name = rule.method
+        yield lambda: scope.table(name), match(reader, cached.get(name))
+    for handle, of_class in inner:
+        owner = type(target) if of_class else target
+        yield _table(handle, owner), match(handle.method, handle.cached)
+
+
+def _table(handle: Handle, owner: object) -> Callable[[], Table]:
+    return lambda: handle.table(owner)
