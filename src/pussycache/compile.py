@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from inspect import Parameter
 from types import CodeType, CoroutineType, FunctionType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -35,7 +36,8 @@ __all__ = ["Access", "Handle", "Writing", "binder", "forwarder", "planned", "rea
 class Handle(NamedTuple):
     """What stands behind a cached function, for the operations on one of its calls.
 
-    ``owner`` is the proxy or the instance that the function was taken from, `None` for a function.
+    ``owner`` is the proxy or the instance that the function was taken from, `None` for a function;
+    ``everywhere`` stands for the tables of all instances, where there is such a thing.
     """
 
     method: Method
@@ -45,6 +47,7 @@ class Handle(NamedTuple):
     call: Callable[[Any], Callable[..., Any]]
     me: Callable[[Any], object]
     bind: Callable[..., tuple[Any, ...]]
+    everywhere: Any = None
 
 
 class Writing(NamedTuple):
@@ -416,7 +419,7 @@ def writer(
     async def awaited(owner: Any, args: Any, kwargs: Any, coroutine: Any) -> Any:
         # A plain function handed on a coroutine: what it does, it does when it is awaited.
         write = write_of(owner, args, kwargs)
-        write.begin()
+        write.begin(inside=True)
         try:
             result = await coroutine
         except BaseException:
@@ -427,40 +430,69 @@ def writer(
 
     def function(owner: Any, /, *args: Any, **kwargs: Any) -> Any:
         write = write_of(owner, args, kwargs)
-        write.begin()
+        write.begin(inside=True)
         try:
             result = call(owner)(*args, **kwargs)
         except BaseException:
             write.end()
             raise
         write.end(result)
+        if type(result) in ATOMS:
+            return result
         if type(result) is CoroutineType:
             return awaited(owner, args, kwargs, result)
+        if hasattr(type(result), "add_done_callback"):
+            # A task or a future: what it does, it does until it is done.
+            later = write_of(owner, args, kwargs)
+            later.begin()
+            result.add_done_callback(lambda done: later.end())
+        elif (entered := generator_of(result)) is not None:
+            result.gen = entered(owner, args, kwargs, result.gen)
         return result
 
     async def coroutine(owner: Any, /, *args: Any, **kwargs: Any) -> Any:
         return await awaited(owner, args, kwargs, call(owner)(*args, **kwargs))
 
     def generator(owner: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return (yield from yielded(owner, args, kwargs, call(owner)(*args, **kwargs)))
+
+    def asyncgen(owner: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return yielded_async(owner, args, kwargs, call(owner)(*args, **kwargs))
+
+    def yielded(owner: Any, args: Any, kwargs: Any, items: Any) -> Any:
         write = write_of(owner, args, kwargs)
         write.begin()
         try:
-            return (yield from call(owner)(*args, **kwargs))
+            return (yield from items)
         finally:
             write.end()
 
-    async def asyncgen(owner: Any, /, *args: Any, **kwargs: Any) -> Any:
+    async def yielded_async(owner: Any, args: Any, kwargs: Any, items: Any) -> Any:
         write = write_of(owner, args, kwargs)
-        items = call(owner)(*args, **kwargs)
         write.begin()
         try:
-            async for item in items:
-                yield item
+            step = items.asend(None)
+            while True:
+                try:
+                    item = await step
+                except StopAsyncIteration:
+                    return
+                try:
+                    step = items.asend((yield item))
+                except GeneratorExit:
+                    await items.aclose()
+                    raise
+                except BaseException as error:
+                    step = items.athrow(error)
         finally:
-            try:
-                await items.aclose()
-            finally:
-                write.end()
+            write.end()
+
+    def generator_of(result: Any) -> Any:
+        # What contextlib's decorators make: what it does, it does while it is entered.
+        contexts: Any = sys.modules.get("contextlib")
+        if contexts is None or not isinstance(result, contexts._GeneratorContextManagerBase):
+            return None
+        return yielded_async if hasattr(result.gen, "asend") else yielded
 
     kinds: dict[str, Any] = {
         "function": function,

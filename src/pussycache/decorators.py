@@ -15,14 +15,14 @@ from typing import Any, Final, NamedTuple, TypeVar, overload
 
 from pussycache.cache.base import Cache
 from pussycache.cache.memory import MemoryCache
-from pussycache.compile import Access, Handle, binder, planned, reader, writer
+from pussycache.compile import Access, Handle, Writing, binder, planned, reader, writer
 from pussycache.declare.policy import Cached
 from pussycache.declare.rules import Forget, Match, Target, targets
 from pussycache.declare.signatures import Method, method_of
 from pussycache.effects import attributes, decorated, handle_of, undecorated
 from pussycache.engine.entry import Cause
 from pussycache.engine.flow import Plan
-from pussycache.engine.generations import Table
+from pussycache.engine.generations import Fence, Table
 from pussycache.engine.writes import Effect
 from pussycache.errors import ConfigurationError
 from pussycache.stats import CacheInfo
@@ -283,6 +283,7 @@ def _reading_method(method: Method, policy: Cached, cache: Any) -> Any:
         call=bare,
         me=lambda owner: owner,
         bind=binder(method.params),
+        everywhere=tables,
     )
     tables.handle = handle
     return _dressed(made, handle, lambda: list(tables.by_id.values()), lambda: tables.cache)
@@ -304,6 +305,7 @@ class _Tables:
         # has taken it out of here.
         self.by_id: dict[int, Table] = {}
         self._references: dict[int, weakref.ref[Any]] = {}
+        self._fences: list[Fence] = []
 
     def of(self, owner: Any) -> Table:
         """Return the table of an instance, made at its first use."""
@@ -329,7 +331,26 @@ class _Tables:
             table.index(at)
         self._references[id(owner)] = reference
         self.by_id[id(owner)] = table
+        # A writer for all instances writes for one that was not there when it began, too.
+        table.fences = [*table.fences, *self._fences]
         return table
+
+    def index(self, at: tuple[int, ...]) -> None:
+        """Make the entries of all instances findable by these arguments."""
+        for table in list(self.by_id.values()):
+            table.index(at)
+
+    def shut(self, fence: Fence, cause: Cause) -> None:
+        """Begin a write for all instances."""
+        self._fences = [*self._fences, fence]
+        for table in list(self.by_id.values()):
+            table.shut(fence, cause)
+
+    def open(self, fence: Fence, cause: Cause) -> None:
+        """End a write for all instances."""
+        self._fences = [other for other in self._fences if other is not fence]
+        for table in list(self.by_id.values()):
+            table.open(fence, cause)
 
     def _gone(self, ident: int, reference: object) -> None:
         if self._references.get(ident) is reference:
@@ -364,22 +385,33 @@ class _Class:
     """The declarations of one class, put together: which handles a write names, and how."""
 
     def __init__(self, kind: type) -> None:
-        self.effects: dict[int, list[tuple[Handle, bool, Match | None]]] = {}
+        self._kind = kind
+        self._effects: dict[int, list[tuple[Handle, bool, Match | None]]] = {}
         self.indexes: dict[int, set[tuple[int, ...]]] = {}
         for _, raw in attributes(kind):
             function = undecorated(raw)
             rules = getattr(function, "__pussycache_rules__", None)
-            if rules is None:
-                continue
-            writing: Method = function.__pussycache_writes__.method
-            self.effects[id(function)] = found = []
-            for rule in rules:
-                for handle, of_class in _named_by(kind, rule, writing.name):
-                    match = None
-                    if rule.mapped:
-                        match = Match.of(rule, handle.method, handle.cached, writing)
-                        self.indexes.setdefault(id(handle), set()).add(match.at)
-                    found.append((handle, of_class, match))
+            if rules is not None:
+                # Not by the function: it may have been wrapped by other decorators meanwhile.
+                self.effects(function.__pussycache_writes__, rules)
+
+    def effects(
+        self, writing: Writing, rules: tuple[Forget, ...]
+    ) -> list[tuple[Handle, bool, Match | None]]:
+        """Return what a write makes wrong, also one that is hidden behind another decorator."""
+        known = self._effects.get(id(writing))
+        if known is not None:
+            return known
+        found = []
+        for rule in rules:
+            for handle, of_class in _named_by(self._kind, rule, writing.method.name):
+                match = None
+                if rule.mapped:
+                    match = Match.of(rule, handle.method, handle.cached, writing.method)
+                    self.indexes.setdefault(id(handle), set()).add(match.at)
+                found.append((handle, of_class, match))
+        self._effects[id(writing)] = found
+        return found
 
 
 def _named_by(kind: type, rule: Forget, writing: str) -> Iterator[tuple[Handle, bool]]:
@@ -422,10 +454,18 @@ def _writer(rules: tuple[Forget, ...], function: Any, is_method: bool) -> Any:
 
     def effects(owner: Any) -> list[Effect]:
         kind = owner if isinstance(owner, type) else type(owner)
-        return [
-            Effect(handle.table(kind if of_class else owner), match)
-            for handle, of_class, match in _declared(kind).effects[id(made)]
-        ]
+        found = []
+        for handle, of_class, match in _declared(kind).effects(made.__pussycache_writes__, rules):
+            on: Any
+            if kind is owner and not of_class and handle.everywhere is not None:
+                # A class method writes for all instances.
+                on = handle.everywhere
+            else:
+                on = handle.table(kind if of_class else owner)
+            if match is not None:
+                on.index(match.at)
+            found.append(Effect(on, match))
+        return found
 
     made: Any = writer(method, effects, partial(MethodType, function))
     made.__pussycache_rules__ = rules

@@ -176,7 +176,8 @@ def refresh(method: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
     what = _Method(method, "refresh")
     values = what.values(args, kwargs)
     flow = reload(what.plan, what.table, values, what.me)
-    drive: Any = tasks.drive if what.handle.method.is_async else drivers.drive
+    drives: dict[str, Any] = {"coroutine": tasks.drive, "asyncgen": tasks.replay}
+    drive = drives.get(what.handle.method.kind, drivers.drive)
     result: R = drive(flow, what.plan, what.handle.call(what.owner), values)
     return result
 
@@ -206,7 +207,7 @@ def put(method: Callable[P, Any], value: Any, /, *args: P.args, **kwargs: P.kwar
     except Exception as error:
         uncacheable(what.plan, what.table, error)
         return False
-    kept = what.plan.keeping.of(value, what.me)
+    kept = what.plan.keeping.of(what.plan.keeping.given(value, what.handle.method.kind), what.me)
     return what.table.put(key, values, kept.stored, None if clock.switches else kept.expires)
 
 
@@ -300,7 +301,7 @@ def writing(method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Iterato
     bound.apply_defaults()
     owner = getattr(method, "__self__", None)
     write = Write(declared.method.name, declared.effects(owner), bound.arguments)
-    write.begin()
+    write.begin(inside=True)
     try:
         yield
     finally:

@@ -1,42 +1,33 @@
 """The stand-in: `BaseProxy` and `wrap`.
 
-A proxy's class is made for the target's class and the declaration: cached methods are compiled
-functions, plain methods are forwarded, and everything else is the target's. What happens in a call
-is decided below; here is only who stands for what.
+Who stands for what, how that is declared, copied and pickled. Where each attribute of a proxy comes
+from is said by its class (standin.py); what happens in a call is decided below that.
 """
 
 from __future__ import annotations
 
-import functools
-import inspect
-import operator
-import sys
-import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import FunctionType, MethodDescriptorType, WrapperDescriptorType
-from typing import Any, Final, TypeVar, cast
+from types import FunctionType
+from typing import Any, TypeVar, cast
 
 from pussycache.cache.base import Cache
 from pussycache.cache.memory import MemoryCache
-from pussycache.compile import Access, Handle, at_home, binder, forwarder, planned, reader, writer
 from pussycache.declare.policy import Cached, CachedMethods, declared
 from pussycache.declare.rules import Forget, InvalidateMethods, written
-from pussycache.declare.signatures import Method, find
+from pussycache.declare.signatures import find
 from pussycache.effects import written_through
 from pussycache.engine.entry import Cause
-from pussycache.engine.flow import Plan
-from pussycache.engine.generations import Scope, Table
+from pussycache.engine.generations import Scope
 from pussycache.engine.keeping import Keeping
 from pussycache.engine.writes import Effect
 from pussycache.errors import ConfigurationError
-from pussycache.specials import PATTERNS, specials, static
+from pussycache.specials import static
+from pussycache.standin import TARGET, class_for
 
 __all__ = ["BaseProxy", "cache_of", "wrap"]
 
 T = TypeVar("T")
-
-_TARGET: Final = "_pussycache_target"
 
 
 @dataclass
@@ -132,11 +123,12 @@ class BaseProxy:
         return getattr(self._pussycache_target, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        raw = static(type(self._pussycache_target), name)
-        if self._pussycache_about.self_calls and isinstance(raw, property) and raw.fset:
+        target = self._pussycache_target
+        raw = static(type(target), name) if self._pussycache_about.self_calls else None
+        if type(raw) is property and type(raw.fset) is FunctionType:
             raw.fset(self, value)
         else:
-            setattr(self._pussycache_target, name, value)
+            setattr(target, name, value)
         _replaced(self, name)
 
     def __delattr__(self, name: str) -> None:
@@ -183,17 +175,21 @@ def _standing_for(
     """Return a proxy with exactly these declarations, or say what is wrong with them."""
     methods = {name: find(_having(target, name), name, "cached_methods") for name in cached}
     methods |= {name: find(_having(target, name), name, "invalidate_methods") for name in writes}
-    made = _class_for(maker, target, cache, cached, methods, tuple(writes), self_calls)
+    made = class_for(
+        maker, target, cache, cached, methods, tuple(writes), self_calls, _again, _bare
+    )
     proxy: Any = object.__new__(made)
     put = object.__setattr__
-    put(proxy, _TARGET, target)
+    put(proxy, TARGET, target)
     scope = cache.scope(target, proxy, namespace, version)
     about = About(maker, cache, cached, writes, namespace, version, self_calls, scope)
     put(proxy, "_pussycache_about", about)
     about.effects = written_through(scope, target, methods, cached, writes)
     for name, said in cached.items():
         timed = Keeping(name, said, cache.ttl).timed
-        scope.table(name).keyed_by((said.key, tuple(sorted(said.ignore))), timed, proxy)
+        scope.table(name).keyed_by(
+            (said.key, tuple(sorted(said.ignore)), said.materialize), timed, proxy
+        )
     for slot, name in zip(made._pussycache_slots, cached, strict=True):  # type: ignore[attr-defined]
         put(proxy, slot, scope.table(name))
     return proxy
@@ -245,267 +241,6 @@ def _replaced(proxy: BaseProxy, name: str) -> None:
     about = proxy._pussycache_about
     if name in about.cached:
         about.scope.table(name).forget_all(Cause(f"{name} was replaced"))
-
-
-# The class of a proxy.
-
-_made: Final[weakref.WeakValueDictionary[Any, type]] = weakref.WeakValueDictionary()
-# Those that are worth keeping for the next object, when no proxy is left.
-_kept: Final[dict[Any, type]] = {}
-_MOST_KEPT: Final = 512
-
-_OF_THE_CLASS: Final = (
-    FunctionType,
-    MethodDescriptorType,
-    WrapperDescriptorType,
-    staticmethod,
-    classmethod,
-)
-
-
-def _class_for(
-    maker: type,
-    target: object,
-    cache: Cache,
-    cached: Mapping[str, Cached],
-    methods: Mapping[str, Method],
-    writes: tuple[str, ...],
-    self_calls: bool,
-) -> type:
-    kind = type(target)
-    own: Any = getattr(target, "__dict__", {})
-    for name, method in methods.items():
-        if (
-            type(method.raw) not in _OF_THE_CLASS
-            or method.raw is not static(kind, name)
-            or name in own
-        ):
-            # A method of this object alone: the next one's may have other parameters.
-            return _make_class(maker, target, cache, cached, methods, writes, self_calls)
-    # The class may change while it is in use: then the next proxy's class is made anew. What of it
-    # matters is held by the class that was made, so an id stands for one object only.
-    looks = [(*base.__dict__, *map(id, tuple(base.__dict__.values()))) for base in kind.__mro__]
-    key = (maker, kind, cache.ttl, tuple(cached.items()), writes, tuple(looks), self_calls)
-    try:
-        made = _made.get(key)
-    except TypeError:
-        return _make_class(maker, target, cache, cached, methods, writes, self_calls)
-    if made is None:
-        made = _make_class(maker, target, cache, cached, methods, writes, self_calls)
-        _made[key] = made
-        if (
-            _is_importable(kind)
-            and _is_importable(maker)
-            and all(_keeps_nothing_alive(said) for said in cached.values())
-        ):
-            _kept[key] = made
-            while len(_kept) > _MOST_KEPT:
-                try:
-                    del _kept[next(iter(_kept))]
-                except (KeyError, RuntimeError):
-                    break
-    return made
-
-
-def _is_importable(kind: type) -> bool:
-    # Such a class is kept alive by its module anyway; another one may hold the object itself.
-    found: Any = sys.modules.get(str(kind.__module__))
-    for part in kind.__qualname__.split("."):
-        found = getattr(found, "__dict__", {}).get(part)
-    return found is kind
-
-
-def _keeps_nothing_alive(cached: Cached) -> bool:
-    # A class is kept for the next object; a closure in its policy could hold this one.
-    return all(
-        not callable(part)
-        or (isinstance(part, type) and _is_importable(part))
-        or (
-            type(part) is FunctionType
-            and not (part.__closure__ or part.__defaults__ or part.__kwdefaults__)
-        )
-        for part in (cached.ttl, cached.when, cached.key, cached.copy)
-    )
-
-
-def _make_class(
-    maker: type,
-    target: object,
-    cache: Cache,
-    cached: Mapping[str, Cached],
-    methods: Mapping[str, Method],
-    writes: tuple[str, ...],
-    self_calls: bool,
-) -> type:
-    kind = type(target)
-    slots = tuple([f"_pussycache_t{i}" for i in range(len(cached))])
-    said = _said_by(maker)
-    space: dict[str, Any] = specials(kind, operator.attrgetter(_TARGET), _bare, _again, self_calls)
-    space |= {name: _reading(name) for name in ("__getstate__", "__reduce__", "__sizeof__")}
-    space = {name: found for name, found in space.items() if name not in said}
-    space |= _forwards(said, kind, self_calls)
-    call_of = _rebound if self_calls else _bound
-    for slot, (name, policy) in zip(slots, cached.items(), strict=True):
-        method = methods[name]
-        plan = planned(method, policy, cache.ttl)
-        access = Access(
-            table=f"$self.{slot}",
-            call=f"$bare($self, {'$'}name)" if self_calls else f"$getattr($self.{_TARGET}, $name)",
-            me=f"$self.{_TARGET}",
-            slot=True,
-        )
-        given = {"bare": _rebound, "getattr": getattr, "name": name}
-        function = reader(method, policy, plan, access, given)
-        function.__pussycache__ = Handle(  # type: ignore[attr-defined]
-            method,
-            policy,
-            _always(plan),
-            table=operator.attrgetter(slot),
-            call=_calling(call_of, name),
-            me=operator.attrgetter(_TARGET),
-            bind=binder(method.params),
-        )
-        space[name] = function
-    for name in writes:
-        space[name] = writer(
-            methods[name],
-            effects=_effects_of(name),
-            call=_calling(call_of, name),
-        )
-    space["__slots__"] = slots
-    space["_pussycache_slots"] = slots
-    space["_pussycache_maker"] = maker
-    space["__module__"] = maker.__module__
-    space["__qualname__"] = f"{maker.__qualname__}[{kind.__qualname__}]"
-    space |= {name: _reading(name) for name in ("__class__", "__dict__", "__doc__")}
-    patterns = [base for flag, base in PATTERNS if kind.__flags__ & flag]
-    made = type(maker)(f"{maker.__name__}[{kind.__name__}]", (maker, *patterns), space)
-    for slot, name in zip(slots, cached, strict=True):
-        at_home(space[name], made, slot)
-    # What the class itself needed until here is read from the target by now.
-    for name in ("__module__", "__annotations__", "__slots__"):
-        type.__setattr__(made, name, _reading(name))
-    return made
-
-
-def _effects_of(name: str) -> Callable[[Any], list[Effect]]:
-    return lambda proxy: cast("list[Effect]", proxy._pussycache_about.effects[name])
-
-
-def _always(plan: Plan) -> Callable[[Table], Plan]:
-    return lambda table: plan
-
-
-def _calling(
-    call_of: Callable[[Any, str], Callable[..., Any]], name: str
-) -> Callable[[Any], Callable[..., Any]]:
-    return lambda proxy: call_of(proxy, name)
-
-
-def _bound(proxy: Any, name: str) -> Any:
-    return getattr(proxy._pussycache_target, name)
-
-
-# What a method taken from a class turns into, when it is taken, is made with the object it is for.
-_BINDING: Final = (
-    FunctionType,
-    functools.cached_property,
-    functools.partialmethod,
-    functools.singledispatchmethod,
-)
-
-
-def _rebound(proxy: Any, name: str) -> Any:
-    """Return an attribute of the target; one of its methods in Python with the proxy as self."""
-    target = proxy._pussycache_target
-    raw = static(type(target), name)
-    own: Any = getattr(target, "__dict__", {})
-    if isinstance(raw, property):
-        if type(raw.fget) is FunctionType:
-            return raw.fget(proxy)
-    elif type(raw) in _BINDING and name not in own:
-        return raw.__get__(proxy, type(target))
-    return getattr(target, name)
-
-
-def _reading(name: str) -> property:
-    return property(lambda proxy: getattr(proxy._pussycache_target, name))
-
-
-def _said_by(maker: type) -> set[str]:
-    """Return the names that a subclass defines for itself; they are not the target's."""
-    bases = maker.__mro__[: maker.__mro__.index(BaseProxy)]
-    return {name for base in bases for name in base.__dict__} - _NOT_SAID
-
-
-_NOT_SAID: Final = frozenset(vars(type("", (), {"__slots__": ()}))) | {
-    "__annotations__",
-    "__dict__",
-    "__qualname__",
-    "__weakref__",
-    "cached_methods",
-    "invalidate_methods",
-}
-
-
-def _forwards(said: set[str], kind: type, self_calls: bool) -> dict[str, Any]:
-    """Return what finds the attributes of the target that would be hidden or slow otherwise."""
-    made: dict[str, Any] = {
-        "cached_methods": _reading("cached_methods"),
-        "invalidate_methods": _reading("invalidate_methods"),
-        "_cache": property(_cache_or_own),
-        "_proxied": property(_proxied_or_own),
-    }
-    for name in dir(kind):
-        if name.startswith(("__", "_pussycache_")) or name in made or name in said or "." in name:
-            continue
-        if self_calls:
-            made[name] = property(_getting(name))
-            continue
-        raw = static(kind, name)
-        function = forwarder(name, raw, _TARGET) if _is_plain(raw, kind) else None
-        made[name] = function or property(operator.attrgetter(f"{_TARGET}.{name}"))
-    return made
-
-
-def _is_plain(raw: Any, kind: type) -> bool:
-    """Whether a function in the place of this one is told from it by nobody.
-
-    Before 3.12 a property is as fast as that, and true to every method that may come later.
-    """
-    return (
-        sys.version_info >= (3, 12)
-        and type(raw) is FunctionType
-        and not raw.__dict__
-        and not raw.__code__.co_flags & _LAZY
-        and kind.__getattribute__ is object.__getattribute__
-    )
-
-
-_LAZY: Final = (
-    inspect.CO_GENERATOR
-    | inspect.CO_COROUTINE
-    | inspect.CO_ITERABLE_COROUTINE
-    | inspect.CO_ASYNC_GENERATOR
-)
-
-
-def _getting(name: str) -> Callable[[Any], Any]:
-    return lambda proxy: _rebound(proxy, name)
-
-
-def _cache_or_own(proxy: Any) -> Any:
-    try:
-        return proxy._pussycache_target._cache
-    except AttributeError:
-        return proxy._pussycache_about.cache
-
-
-def _proxied_or_own(proxy: Any) -> Any:
-    try:
-        return proxy._pussycache_target._proxied
-    except AttributeError:
-        return proxy._pussycache_target
 
 
 def wrap(

@@ -200,6 +200,7 @@ def _name(function: FunctionType, name: str, found: Any) -> None:
     function.__name__ = name
     function.__qualname__ = getattr(found, "__qualname__", name)
     function.__doc__ = getattr(found, "__doc__", None)
+    function.__annotations__ = {}
     if _is_python(found):
         # For `inspect.signature`, also of a stand-in that can be called.
         function.__wrapped__ = found  # type: ignore[attr-defined]

@@ -4,6 +4,7 @@ import copy
 import gc
 import importlib
 import inspect
+import itertools
 import math
 import os
 import pickle
@@ -634,8 +635,9 @@ def test_no_memory_is_lost() -> None:
     tracemalloc.start()
     try:
         many()
-        first = many()
-        assert many() - first < 20_000
+        # The least of several: a table of the interpreter's may grow in any one of them.
+        sizes = [many() for _ in range(5)]
+        assert min(b - a for a, b in itertools.pairwise(sizes)) < 2_000
     finally:
         tracemalloc.stop()
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pussycache.cache.base import Cache
 from pussycache.cache.eviction import SecondChance
+from pussycache.cache.forks import watch
 from pussycache.cache.reclaim import reclaimer
 from pussycache.declare.keys import Unkeyable, encode
 from pussycache.declare.policy import seconds
@@ -73,6 +74,7 @@ class MemoryCache(Cache):
         self._scopes: dict[int, tuple[weakref.ref[Any], weakref.ref[Scope]]] = {}
         self._named: weakref.WeakValueDictionary[Any, Scope] = weakref.WeakValueDictionary()
         self._graves: deque[Scope] = deque()
+        watch(self)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(ttl={self.ttl!r}, max_entries={self.max_entries!r})"
@@ -85,6 +87,7 @@ class MemoryCache(Cache):
             self._bury()
             for table, key in self.budget.expired(read()):
                 table.remove(key)
+                self.history.note(table.serial, key, "expired")
             return self.budget.live
 
     # Whose entries they are.
@@ -199,13 +202,19 @@ class MemoryCache(Cache):
     def clear(self) -> None:
         with self.lock:
             self._bury()
-            tables = [self._plain]
-            for scope in [*self._named.values(), *(known[1]() for known in self._scopes.values())]:
-                if scope is not None:
-                    tables += scope.tables.values()
             cause = Cause("clear")
-            for table in tables:
+            for table in self.tables():
                 table.forget_all(cause)
+
+    def tables(self) -> list[Table]:
+        """Return the tables of all objects, and that of the plain keys."""
+        with self.lock:
+            scopes = [*self._named.values(), *(known[1]() for known in self._scopes.values())]
+            found = [self._plain]
+            for scope in scopes:
+                if scope is not None:
+                    found += scope.tables.values()
+            return found
 
     def _until(self, timeout: Timeout) -> float | None:
         lasting = self.lasting(timeout)
@@ -222,7 +231,7 @@ def _gone(cache: weakref.ref[MemoryCache], ident: int, reference: object) -> Non
 
 def _place(key: Any) -> Any:
     if type(key) is str:
-        return key
+        return (key,)
     try:
         return encode((key,))
     except Unkeyable as error:

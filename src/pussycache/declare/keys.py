@@ -69,15 +69,13 @@ def _part(value: Any, me: object) -> Hashable:
         return value  # type: ignore[no-any-return]
     if value is me:
         return ITSELF
-    encoder = _ENCODERS.get(kind) or _ENCODERS.get(f"{kind.__module__}.{kind.__qualname__}")
-    if encoder is not None:
-        return encoder(value, me)
     try:
-        own = kind.__cache_key__ if hasattr(kind, "__cache_key__") else None
+        own = getattr(kind, "__cache_key__", None)
         if own is not None:
-            return Coded(kind, _part(own(value), me))
-        if issubclass(kind, tuple):
-            return Coded(kind, *encode(value, me))
+            return Coded(kind, *encode((own(value),), me))
+        encoder = _encoder_of(kind)
+        if encoder is not None:
+            return encoder(value, me)
         if _compares_by_fields(kind):
             fields = [f.name for f in kind.__dataclass_fields__.values() if f.compare]
             return Coded(kind, *encode(tuple([getattr(value, name) for name in fields]), me))
@@ -89,6 +87,40 @@ def _part(value: Any, me: object) -> Hashable:
             f"{_named(kind)} has no canonical form ({type(error).__name__}: {error})"
         ) from None
     return value  # type: ignore[no-any-return]
+
+
+def _encoder_of(kind: type) -> Callable[[Any, object], Hashable] | None:
+    """Return what encodes the values of a type: its own encoder, or that of the type it extends.
+
+    A subclass that compares in its own way is taken at its word, and one that adds attributes is
+    encoded with them. What a subclass of a mutable container holds is for the subclass to say.
+    """
+    for base in kind.__mro__[:-1]:
+        encoder = _ENCODERS.get(base) or _ENCODERS.get(f"{base.__module__}.{base.__qualname__}")
+        if encoder is None:
+            continue
+        if kind is base:
+            return encoder
+        if (
+            getattr(kind, "__hash__", None) is None
+            or kind.__hash__ is not base.__hash__
+            or kind.__eq__ is not base.__eq__
+        ):
+            return None
+        plain = encoder
+        return lambda value, me: Coded(kind, plain(value, me), _state(value, me))
+    return None
+
+
+def _state(value: Any, me: object) -> Hashable:
+    slots = [
+        name
+        for base in type(value).__mro__
+        for name in base.__dict__.get("__slots__", ())
+        if hasattr(value, name)
+    ]
+    own = {**getattr(value, "__dict__", {}), **{name: getattr(value, name) for name in slots}}
+    return _mapping(own, me) if own else None
 
 
 def _named(kind: type) -> str:
@@ -109,19 +141,18 @@ def _sequence(value: Any, me: object) -> Coded:
 
 
 def _unordered(value: Any, me: object) -> Coded:
-    return Coded(type(value), frozenset([(_part(item, me), type(item)) for item in value]))
+    # Counted, because two that are not equal to one another (nan) may have one part.
+    return Coded(type(value), frozenset(Counter([encode((item,), me) for item in value]).items()))
 
 
 def _mapping(value: Any, me: object) -> Coded:
-    return Coded(
-        type(value),
-        frozenset([(encode(pair, me)) for pair in value.items()]),
-    )
+    pairs = Counter([encode(pair, me) for pair in value.items()])
+    return Coded(type(value), frozenset(pairs.items()))
 
 
 def _float(value: float, me: object) -> Hashable:
     # 0.0 == -0.0 and nan != nan: their text tells the first apart and the second together.
-    return value if value and value == value else Coded(float, repr(value))
+    return value if value and value == value else Coded(float, float.__repr__(value))
 
 
 def _encoders() -> dict[type | str, Callable[[Any, object], Hashable]]:
@@ -129,7 +160,12 @@ def _encoders() -> dict[type | str, Callable[[Any, object], Hashable]]:
         return lambda value, me: Coded(type(value), *[get(value) for get in of])
 
     # Equal moments of two zones answer differently, as do the two sides of a fold.
-    clock = by(lambda v: v.replace(tzinfo=None, fold=0), lambda v: v.fold, lambda v: v.tzinfo)
+    clock = by(
+        lambda v: v.replace(tzinfo=None, fold=0).isoformat(),
+        lambda v: v.fold,
+        lambda v: v.tzinfo,
+        lambda v: repr(v.tzinfo),
+    )
     return {
         float: _float,
         complex: by(repr),
@@ -174,7 +210,7 @@ def loose(value: Any) -> Hashable:
         value = tuple([loose(item) for item in value])
     elif isinstance(value, set):
         value = frozenset(value)
-    elif isinstance(value, bytearray):
+    elif isinstance(value, (bytearray, memoryview)):
         value = bytes(value)
     try:
         hash(value)

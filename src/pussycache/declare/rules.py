@@ -213,7 +213,7 @@ class Match:
         try:
             for source in self.sources:
                 if isinstance(source, Each):
-                    items = tuple(_ask(source.source, call))
+                    items = _each(_ask(source.source, call))
                 else:
                     items = (_ask(source, call),)
                 encode(items)
@@ -221,6 +221,12 @@ class Match:
         except (Exception, Unkeyable):
             return None
         return frozenset(itertools.product(*found))
+
+
+def _each(items: Any) -> tuple[Any, ...]:
+    if hasattr(type(items), "__next__"):
+        raise TypeError("to read an iterator would take its items away from the method")
+    return tuple(items)
 
 
 def _ask(source: Any, call: Call) -> Any:

@@ -119,7 +119,7 @@ def find(target: object, name: str, argument: str) -> Method:
     if not isinstance(name, str):
         raise ConfigurationError(f"{argument} must hold names of methods, not {name!r}")
     owner = type(target).__qualname__
-    raw = inspect.getattr_static(target, name, None)
+    raw = _static(target, name)
     if isinstance(raw, (property, functools.cached_property)):
         raise ConfigurationError(
             f"{argument} names {name!r}, which is a property of {owner}; name a method, or put "
@@ -138,6 +138,18 @@ def find(target: object, name: str, argument: str) -> Method:
             f"{type(bound).__qualname__}; name a method"
         )
     return method_of(name, bound, owner, raw)
+
+
+def _static(target: object, name: str) -> Any:
+    # inspect.getattr_static of 3.12 keeps the classes it is asked about alive.
+    try:
+        own = object.__getattribute__(target, "__dict__")
+    except AttributeError:
+        own = {}
+    for space in [own, *[base.__dict__ for base in type(target).__mro__]]:
+        if name in space:
+            return space[name]
+    return None
 
 
 def method_of(name: str, function: Any, owner: str, raw: Any) -> Method:

@@ -5,7 +5,7 @@ No decision is taken here.
 
 from __future__ import annotations
 
-import _thread
+from _queue import SimpleQueue
 from collections.abc import Generator
 from typing import Any
 
@@ -29,31 +29,36 @@ def run(plan: Plan, table: Table, me: object, call: Any, values: tuple[Any, ...]
     verb, found = table.enter(key, values)
     if verb is not LOAD:
         return drive(answer(plan, table, values, me, (key, verb, found)), plan, call, values)
-    token = LOADING.set((found, LOADING.get()))
     try:
-        got = call(*values) if plan.invoke is None else plan.invoke(call, values)
-    except BaseException as error:
-        landed(plan, table, key, found, values, me, Failure(error))
-        raise
-    finally:
+        token = LOADING.set((found, LOADING.get()))
+        try:
+            got = call(*values) if plan.invoke is None else plan.invoke(call, values)
+        except BaseException as error:
+            got = Failure(error)
         LOADING.reset(token)
-    keeping = plan.keeping
-    if keeping.plain and type(got) in ATOMS:
-        table.finish(key, found, values, got, clock.hot["time"]() + keeping.lasting)
-        if found:
-            found.land(got)
-        return got
-    got = landed(plan, table, key, found, values, me, got)
-    return settled(got) if type(got) is Failure else got
-
-
-def settled(failure: Failure) -> Any:
-    """Raise the error of a load."""
-    try:
-        raise failure.error
-    finally:
-        # The error's traceback holds this frame: without this, a cycle that holds the error.
-        del failure
+        keeping = plan.keeping
+        if keeping.plain and type(got) in ATOMS:
+            table.finish(key, found, values, got, clock.hot["time"]() + keeping.lasting)
+            if found:
+                found.land(got)
+            return got
+        got = landed(plan, table, key, found, values, me, got)
+    except BaseException:
+        # Out of stack, as a rule: no call that needs a frame of its own, then.
+        table.acquire()
+        if table.flights.get(key) is found:
+            del table.flights[key]
+        table.release()
+        for tell in found:
+            tell(ABANDONED)
+        raise
+    if type(got) is Failure:
+        try:
+            raise got.error
+        finally:
+            # The error's traceback holds this frame: without this, a cycle that holds the error.
+            del got
+    return got
 
 
 def drive(flow: Generator[Step, Any, Any], plan: Plan, call: Any, values: tuple[Any, ...]) -> Any:
@@ -76,23 +81,22 @@ def drive(flow: Generator[Step, Any, Any], plan: Plan, call: Any, values: tuple[
                     LOADING.reset(token)
     except StopIteration as stop:
         got = stop.value
-    return settled(got) if type(got) is Failure else got
+    if type(got) is Failure:
+        try:
+            raise got.error
+        finally:
+            # The error's traceback holds this frame: without this, a cycle that holds the error.
+            del got
+    return got
 
 
 def _wait(wish: Wait, flow: Generator[Step, Any, Any]) -> Any:
-    told: list[Any] = []
-    lock = _thread.allocate_lock()
-    lock.acquire()
-
-    def tell(outcome: Any) -> None:
-        told.append(outcome)
-        lock.release()
-
-    if not wish.join(tell):
+    # Its put is no Python code: telling it needs no stack.
+    told: SimpleQueue[Any] = SimpleQueue()
+    if not wish.join(told.put):
         return ABANDONED
     try:
-        lock.acquire()
+        return told.get()
     except BaseException:
         flow.close()
         raise
-    return told[0]

@@ -19,6 +19,7 @@ from pussycache.engine.singleflight import (
     ABANDONED,
     ALONE,
     LOADING,
+    WRITING,
     Failure,
     Flight,
     Waiter,
@@ -84,26 +85,42 @@ def answer(
 
     :param begun: the key and what `Table.begin` said of it, where it was asked already.
     """
+    keeping = plan.keeping
     if begun is not None:
         key, verb, found = begun
     elif clock.switches:
-        return (yield None)
+        return _passed(keeping, (yield None))
     else:
         try:
             key = plan.encode(values, me)
+            verb, found = table.begin(key, values, False)
         except Exception as error:
             uncacheable(plan, table, error)
-            return (yield None)
-        verb, found = table.begin(key, values, False)
-    keeping = plan.keeping
+            return _passed(keeping, (yield None))
     while True:
         if verb is LOAD:
-            return landed(plan, table, key, found, values, me, (yield found))
+            try:
+                return landed(plan, table, key, found, values, me, (yield found))
+            except BaseException:
+                # Closed, or out of stack: no call that needs a frame of its own, then.
+                table.acquire()
+                if table.flights.get(key) is found:
+                    del table.flights[key]
+                table.release()
+                for tell in found:
+                    tell(ABANDONED)
+                raise
         if verb is HIT:
             return found if keeping.hand is None else keeping.hand(found)
         if verb is JOIN:
+            if found.stranded():
+                table.lose(key, found)
+                found.land(ABANDONED)
+                verb, found = table.begin(key, values, True)
+                continue
             chain = LOADING.get()
-            if may_wait(chain, found):
+            # A writer may hold what the load is waiting for.
+            if not WRITING.get() and may_wait(chain, found):
                 try:
                     outcome = yield Wait(table, key, found)
                 finally:
@@ -115,10 +132,11 @@ def answer(
                     if keeping.hand is None or type(outcome) is Failure:
                         return outcome
                     return keeping.hand(outcome)
-        outcome = yield None
-        if type(outcome) is Failure or keeping.plain:
-            return outcome
-        return keeping.of(outcome, me).handed
+        return _passed(keeping, (yield None))
+
+
+def _passed(keeping: Keeping, outcome: Any) -> Any:
+    return outcome if type(outcome) is Failure else keeping.passed(outcome)
 
 
 def landed(
@@ -186,5 +204,5 @@ def reload(
         else:
             flight = table.begin_anew(key, values)
     if flight is None:
-        return (yield None)
+        return _passed(plan.keeping, (yield None))
     return landed(plan, table, key, flight, values, me, (yield flight))

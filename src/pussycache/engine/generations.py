@@ -40,6 +40,15 @@ COMPUTE: Final = "compute"
 _serials: Final[Iterator[int]] = itertools.count(1)
 
 
+_OVERTAKEN: Final = "a write has overtaken the load"
+
+
+class _NoArguments(tuple[()]):
+    """The key of a call without arguments; the empty tuple itself is always the same object."""
+
+    __slots__ = ()
+
+
 class Fence:
     """One writer at work on one method: what it keeps from being served and stored.
 
@@ -63,7 +72,11 @@ class Fence:
         """Whether a call with these bound arguments is affected."""
         if self.at is None or self.values is None:
             return True
-        return tuple([loose(values[i]) for i in self.at]) in self.values
+        try:
+            return tuple([loose(values[i]) for i in self.at]) in self.values
+        except Exception:
+            # Arguments that refuse to be compared might be equal.
+            return True
 
 
 class Table:
@@ -71,10 +84,9 @@ class Table:
 
     __slots__ = (
         "__weakref__",
-        "_acquire",
         "_admit",
-        "_release",
         "_users",
+        "acquire",
         "entries",
         "evictions",
         "failures",
@@ -93,6 +105,7 @@ class Table:
         "mixed",
         "name",
         "rejected",
+        "release",
         "scope",
         "serial",
         "timed",
@@ -102,7 +115,7 @@ class Table:
     def __init__(self, home: Home, name: str, scope: object = None) -> None:
         self.home = home
         self.lock = home.lock
-        self._acquire, self._release = home.lock.acquire, home.lock.release
+        self.acquire, self.release = home.lock.acquire, home.lock.release
         self._admit = home.budget.admit
         self.name = name
         self.scope = scope
@@ -160,11 +173,17 @@ class Table:
         entry = self.entries.get(key)
         if entry is None or entry.deadline <= hot["time"]():
             return LOAD, flight
+        self.misses -= 1
+        entry.hits += 1
+        self.lose(key, flight)
+        flight.land(entry.value)
+        return HIT, entry.value
+
+    def lose(self, key: Any, flight: Flight) -> None:
+        """Take a load away that nobody will end: from here on it is neither found nor joined."""
         with self.lock:
             if self.flights.get(key) is flight:
                 del self.flights[key]
-        flight.land(entry.value)
-        return HIT, entry.value
 
     def begin_anew(self, key: Any, values: tuple[Any, ...]) -> Flight | None:
         """Enter a load in any case, in the place of one that runs; none while a writer works."""
@@ -193,13 +212,15 @@ class Table:
         """End a load and store what it brought, unless a write has overtaken it."""
         dropped = None
         # Not a with block: on the way of every miss, its two calls cost half as much.
-        self._acquire()
+        self.acquire()
         try:
             self.loads += 1
             flights = self.flights
             if flights.get(key) is not flight:
+                self.home.history.note(self.serial, key, "bypassed-by-write", _OVERTAKEN)
                 return False
-            if self.hidden is None:
+            # A load may have been entered while a writer raised its fence.
+            if self.hidden is None and not (self.fences and self.fenced(values)):
                 if self.mixed and expires != math.inf:
                     # Some who read here do not look at the clock: a negative expiry sends everybody
                     # to `begin`, which does.
@@ -208,7 +229,8 @@ class Table:
                 entry.value = value
                 entry.expires = expires
                 entry.hits = 0
-                entry.key = key
+                # An object of its own: so the queue of evictions can tell it from an earlier one.
+                entry.key = key or _NoArguments()
                 entries = self.entries
                 dropped = entries.setdefault(key, entry)
                 if self.entries is not entries:
@@ -217,7 +239,7 @@ class Table:
                 if dropped is entry:
                     if self.indexes:
                         self._index(key, values)
-                    dropped = self._admit(self, key)
+                    dropped = self._admit(self, entry.key)
                 else:
                     # The dictionary keeps the key it has, and the entry its place in the queue.
                     entry.key = dropped.key
@@ -227,8 +249,12 @@ class Table:
             if flights.pop(key, None) is not flight:
                 self.remove(key)
                 return False
+        except Exception:
+            # Keys that refuse to be compared: nothing that runs now is stored, or joined.
+            self.flights = {}
+            return False
         finally:
-            self._release()
+            self.release()
         # What was replaced or thrown out is freed here, outside the lock.
         del dropped
         return True
@@ -303,14 +329,18 @@ class Table:
         if fence.at is None or fence.values is None:
             self._replace(cause)
             return
-        for key, flight in list(self.flights.items()):
-            if not hasattr(flight, "values") or fence.covers(flight.values):
-                del self.flights[key]
-        index = self.indexes[fence.at]
-        for value in fence.values:
-            for key in tuple(index.get(value, ())):
-                self.remove(key)
-                self.home.history.note(self.serial, key, "invalidated", cause)
+        try:
+            for key, flight in list(self.flights.items()):
+                if not hasattr(flight, "values") or fence.covers(flight.values):
+                    del self.flights[key]
+            index = self.indexes[fence.at]
+            for value in fence.values:
+                for key in tuple(index.get(value, ())):
+                    self.remove(key)
+                    self.home.history.note(self.serial, key, "invalidated", cause)
+        except Exception:
+            # Arguments that refuse to be compared might be equal to any.
+            self._replace(cause)
 
     def _replace(self, cause: Cause) -> None:
         if self.flights:

@@ -101,11 +101,29 @@ class Keeping:
             and self.hand is None
         )
 
+    def read(self, value: Any) -> Any:
+        """Read a result to its end if it is an iterator that is to be materialized."""
+        if self._cached.materialize and hasattr(type(value), "__next__"):
+            return Items(value)
+        return value
+
+    def given(self, value: Any, kind: str) -> Any:
+        """Return a value that was given from outside in the form that a load's would have."""
+        if not self._cached.materialize or isinstance(value, Items):
+            return value
+        try:
+            return AsyncItems(value) if kind == "asyncgen" else Items(value)
+        except TypeError:
+            return value
+
+    def passed(self, value: Any) -> Any:
+        """Return what the caller is handed of a result that is kept for nobody."""
+        return fresh(self.read(value)) if self.hand is fresh else value
+
     def of(self, value: Any, me: object) -> Kept:
         """Say what becomes of a result; errors of the user's callables are passed on."""
         cached = self._cached
-        if cached.materialize and not isinstance(value, Items) and hasattr(type(value), "__next__"):
-            value = Items(value)
+        value = self.read(value)
         if one_shot(value):
             return Kept(value, value, None, "the result can be used once", shared=False)
         stored, handed = value, value

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Final, TypeAlias
 
-__all__ = ["ABANDONED", "ALONE", "LOADING", "Failure", "Flight", "may_wait", "wait_over"]
+__all__ = ["ABANDONED", "ALONE", "LOADING", "WRITING", "Failure", "Flight", "may_wait", "wait_over"]
 
 
 class Failure:
@@ -40,9 +40,15 @@ class Flight(list[Waiter]):
     arguments, for rules that match on them; only methods that such rules name have them.
     """
 
-    __slots__ = ("values",)
+    __slots__ = ("loop", "values")
 
     values: tuple[Any, ...]
+    loop: Any
+
+    def stranded(self) -> bool:
+        """Whether it was begun in an event loop that has been closed, and so never ends."""
+        loop = getattr(self, "loop", None)
+        return loop is not None and bool(loop.is_closed())
 
     def land(self, outcome: Any) -> None:
         """Tell everyone who waits."""
@@ -55,6 +61,9 @@ Chain: TypeAlias = "tuple[Flight, Chain] | None"
 LOADING: Final[ContextVar[Chain]] = ContextVar("pussycache_loading", default=None)
 """The loads that the current code runs inside of, innermost first. Tasks that a load starts inherit
 it, so that they are known to belong to it."""
+
+WRITING: Final[ContextVar[int]] = ContextVar("pussycache_writing", default=0)
+"""How many writes the current code runs inside of."""
 
 # Reentrant, because collecting garbage inside it may run code that loads.
 _waits_lock = _thread.RLock()

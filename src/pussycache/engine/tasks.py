@@ -8,17 +8,16 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from pussycache.engine.drivers import settled
 from pussycache.engine.flow import Wait, answer
 from pussycache.engine.singleflight import ABANDONED, LOADING, Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import AsyncIterator, Generator
 
     from pussycache.engine.flow import Plan, Step
     from pussycache.engine.generations import Table
 
-__all__ = ["drive", "run"]
+__all__ = ["drive", "replay", "run"]
 
 
 async def run(
@@ -26,6 +25,14 @@ async def run(
 ) -> Any:
     """Answer a call that the hit path could not; ``call`` is the bare coroutine method."""
     return await drive(answer(plan, table, values, me), plan, call, values)
+
+
+async def replay(
+    flow: Generator[Step, Any, Any], plan: Plan, call: Any, values: tuple[Any, ...]
+) -> AsyncIterator[Any]:
+    """Run a flow when its result, a materialized asynchronous iterator, is first asked for."""
+    async for item in await drive(flow, plan, call, values):
+        yield item
 
 
 async def drive(
@@ -40,6 +47,8 @@ async def drive(
             if type(step) is Wait:
                 got = await _wait(step, flow)
                 continue
+            if step is not None:
+                step.loop = _running_loop()  # type: ignore[union-attr]
             token = None if step is None else LOADING.set((step, LOADING.get()))  # type: ignore[arg-type]
             try:
                 got = await (call(*values) if invoke is None else invoke(call, values))
@@ -52,7 +61,21 @@ async def drive(
                         LOADING.reset(token)
     except StopIteration as stop:
         got = stop.value
-    return settled(got) if type(got) is Failure else got
+    if type(got) is Failure:
+        try:
+            raise got.error
+        finally:
+            # The error's traceback holds this frame: without this, a cycle that holds the error.
+            del got
+    return got
+
+
+def _running_loop() -> Any:
+    # Under another framework than asyncio there is none, and waiting is not possible either.
+    from asyncio import get_running_loop
+
+    with suppress(RuntimeError):
+        return get_running_loop()
 
 
 async def _wait(wish: Wait, flow: Generator[Step, Any, Any]) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pussycache.declare.rules import Call
 from pussycache.engine.entry import Cause, shown
 from pussycache.engine.generations import Fence
+from pussycache.engine.singleflight import WRITING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,7 +38,7 @@ class Write:
     (the method itself will say so).
     """
 
-    __slots__ = ("_arguments", "_cause", "_effects", "_fences", "_method")
+    __slots__ = ("_arguments", "_cause", "_effects", "_fences", "_inside", "_method")
 
     def __init__(
         self, method: str, effects: Iterable[Effect], arguments: Mapping[str, Any] | None
@@ -47,8 +48,14 @@ class Write:
         self._arguments = arguments
         self._fences: list[tuple[Effect, Fence]] = []
 
-    def begin(self) -> None:
-        """Raise the fences, before anything is written."""
+    def begin(self, inside: bool = False) -> None:
+        """Raise the fences, before anything is written.
+
+        :param inside: whether all that the current code does until the end is part of the write.
+        """
+        self._inside = inside
+        if inside:
+            WRITING.set(WRITING.get() + 1)
         arguments = self._arguments
         self._cause = Cause(self._method, shown(arguments or {}))
         try:
@@ -71,6 +78,10 @@ class Write:
 
         Without a result the write has raised: rules that need one forget the whole method.
         """
+        if self._inside:
+            self._inside = False
+            # Counted, and not reset: writes that overlap need not end in the order they began.
+            WRITING.set(max(0, WRITING.get() - 1))
         fences, self._fences = self._fences, []
         try:
             for effect, fence in fences:

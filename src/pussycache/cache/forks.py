@@ -1,0 +1,60 @@
+"""What a fork does to a cache: the child has its entries, and nobody else's locks, loads or writes.
+
+Nothing is decided here but who is still there.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    from pussycache.engine.home import Lock
+
+__all__ = ["watch"]
+
+
+class Watched(Protocol):
+    """What is asked of a cache here."""
+
+    lock: Lock
+
+    def tables(self) -> list[Any]:
+        """Return all its tables."""
+
+
+_caches: Final[weakref.WeakSet[Watched]] = weakref.WeakSet()
+_held: Final[list[Watched]] = []
+
+
+def watch(cache: Watched) -> None:
+    """Take care of a cache when this process forks."""
+    _caches.add(cache)
+
+
+def _before() -> None:
+    # With all locks in hand no other thread is in the midst of anything.
+    for cache in list(_caches):
+        cache.lock.acquire()
+        _held.append(cache)
+
+
+def _after() -> None:
+    while _held:
+        _held.pop().lock.release()
+
+
+def _in_child() -> None:
+    for cache in _held:
+        for table in cache.tables():
+            # The threads that would have ended them are not here.
+            table.flights = {}
+            table.fences = []
+            if table.hidden is not None:
+                table.entries, table.hidden = {}, None
+    _after()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_in_child)

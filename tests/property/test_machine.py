@@ -1,0 +1,254 @@
+"""A wrapped object is the same as a bare one, except for the number of loads.
+
+A machine makes calls, writes, operations and time pass at random on wrapped and decorated objects;
+what they answer is what the bare model answers, and what is known to be remembered is not loaded.
+"""
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+import pussycache
+from pussycache import MISSING, Cached, Each, Forget, MemoryCache, cached, invalidates
+from pussycache.testing import FakeClock
+
+KEYS = st.sampled_from([1, 2, 1.0, True, "1", (1,), (2, "x"), None])
+TTL = 10
+
+
+class Shop:
+    """Every answer follows from the state; every change of the state is a write."""
+
+    def __init__(self):
+        self.prices = {}
+        self.stock = {}
+        self.loads = 0
+
+    def price(self, key, currency="EUR"):
+        self.loads += 1
+        return (self.prices.get(key, 0), currency)
+
+    def amount(self, key):
+        self.loads += 1
+        return self.stock.get(key)
+
+    def report(self):
+        self.loads += 1
+        return (dict(self.prices), dict(self.stock))
+
+    def basket(self, keys):
+        self.loads += 1
+        for key in keys:
+            yield self.prices.get(key, 0)
+
+    def set_price(self, key, value):
+        self.prices[key] = value
+
+    def set_stock(self, values):
+        self.stock.update(values)
+        return list(values)
+
+    def fail(self, key):
+        self.prices[key] = self.prices.get(key, 0) + 1
+        raise LookupError(key)
+
+    def clear(self):
+        self.prices.clear()
+        self.stock.clear()
+
+
+POLICIES = {
+    "price": Cached(ttl=TTL),
+    "amount": Cached(when=lambda amount: amount is not None),
+    "report": Cached(copy="deep", ttl=lambda report: TTL if report[0] else None),
+    "basket": Cached(materialize=True),
+}
+WRITES = {
+    "set_price": [Forget("price", "key"), "report", "basket"],
+    "set_stock": [Forget("amount", key=Each(lambda call: call.result)), "report"],
+    "fail": [Forget("price", key=lambda call: call.args["key"]), "report", "basket"],
+    "clear": ["*"],
+}
+
+
+class Decorated(Shop):
+    """The same, declared with decorators."""
+
+
+def decorate(cache):
+    space = {
+        name: cached(
+            cache=cache,
+            ttl=policy.ttl,
+            when=policy.when,
+            copy=policy.copy,
+            materialize=policy.materialize,
+        )(getattr(Shop, name))
+        for name, policy in POLICIES.items()
+    }
+    space |= {name: invalidates(*targets)(getattr(Shop, name)) for name, targets in WRITES.items()}
+    return type("Decorated", (Shop,), space)()
+
+
+def wrapped(cache, **options):
+    return pussycache.wrap(
+        Shop(), cache, cached_methods=POLICIES, invalidate_methods=WRITES, **options
+    )
+
+
+MAKERS = {
+    "wrapped": wrapped,
+    "decorated": decorate,
+    "self_calls": lambda cache: wrapped(cache, self_calls=True),
+    "namespace": lambda cache: wrapped(cache, namespace="shop"),
+}
+
+
+class Same(RuleBasedStateMachine):
+    @initialize(kind=st.sampled_from(sorted(MAKERS)), room=st.sampled_from([1, 2, 5, 100]))
+    def make(self, kind, room):
+        self.clock = FakeClock()
+        self.clock.__enter__()
+        self.cache = MemoryCache(max_entries=room)
+        self.room = room
+        self.bare = Shop()
+        self.shop = MAKERS[kind](self.cache)
+        # Calls of which the last one has surely left an entry: loading them again would be waste.
+        self.kept = None
+
+    def teardown(self):
+        if hasattr(self, "clock"):
+            self.clock.__exit__(None, None, None)
+
+    def both(self, name, *args, **kwargs):
+        outcomes = []
+        for shop in (self.bare, self.shop):
+            try:
+                result = getattr(shop, name)(*args, **kwargs)
+                outcomes.append(list(result) if name == "basket" else result)
+            except LookupError as error:
+                outcomes.append(repr(error))
+        assert outcomes[0] == outcomes[1]
+        return outcomes[1]
+
+    def read(self, name, *args, **kwargs):
+        before = self.shop.loads
+        got = self.both(name, *args, **kwargs)
+        if self.kept == (name, args, kwargs, [type(arg) for arg in args]):
+            assert self.shop.loads == before, "loaded again, although nothing had happened"
+        stays = not (name == "amount" and got is None)
+        self.kept = (name, args, kwargs, [type(arg) for arg in args]) if stays else None
+        return got
+
+    def write(self, name, *args):
+        self.kept = None
+        self.both(name, *args)
+
+    @rule(key=KEYS, currency=st.sampled_from(["EUR", "USD"]), named=st.booleans())
+    def price(self, key, currency, named):
+        if named:
+            self.read("price", key, currency=currency)
+        else:
+            self.read("price", key)
+
+    @rule(key=KEYS)
+    def amount(self, key):
+        self.read("amount", key)
+
+    @rule()
+    def report(self):
+        got = self.read("report")
+        got[0]["spoiled"] = True
+
+    @rule(keys=st.lists(KEYS, max_size=3).map(tuple))
+    def basket(self, keys):
+        self.read("basket", keys)
+
+    @rule(key=KEYS, value=st.integers(0, 3))
+    def set_price(self, key, value):
+        self.write("set_price", key, value)
+
+    @rule(values=st.dictionaries(KEYS, st.integers(0, 3), max_size=2))
+    def set_stock(self, values):
+        self.write("set_stock", values)
+
+    @rule(key=KEYS)
+    def fail(self, key):
+        self.write("fail", key)
+
+    @rule()
+    def clear(self):
+        self.write("clear")
+
+    @rule(key=KEYS, value=st.integers(0, 3))
+    def write_by_hand(self, key, value):
+        self.kept = None
+        with pussycache.writing(self.shop.set_price, key, value):
+            self.shop.prices[key] = value
+            self.both_price_inside(key, value)
+        self.bare.prices[key] = value
+
+    def both_price_inside(self, key, value):
+        assert self.shop.price(key) == (value, "EUR")
+
+    @rule(key=KEYS)
+    def operate(self, key):
+        self.kept = None
+        pussycache.forget(self.shop.price, key)
+        assert pussycache.peek(self.shop.price, key) is MISSING
+        fresh = self.bare.price(key)
+        assert pussycache.bypass(self.shop.price, key) == fresh
+        assert pussycache.refresh(self.shop.price, key) == fresh
+        assert pussycache.put(self.shop.price, fresh, key)
+        assert pussycache.peek(self.shop.price, key) == fresh
+
+    @rule()
+    def forget_all(self):
+        self.kept = None
+        pussycache.forget_all(self.shop.report)
+        assert pussycache.peek(self.shop.report) is MISSING
+
+    @rule(key=KEYS)
+    def switched_off(self, key):
+        before = self.shop.loads
+        with pussycache.disabled():
+            self.both("price", key)
+        assert self.shop.loads == before + 1
+
+    @rule(seconds=st.sampled_from([1, TTL / 2, TTL]))
+    def wait(self, seconds):
+        self.kept = None
+        self.clock.advance(seconds)
+
+    @precondition(lambda self: hasattr(self, "cache"))
+    @rule()
+    def empty(self):
+        self.kept = None
+        self.cache.clear()
+        assert len(self.cache) == 0
+
+    @invariant()
+    def bounded(self):
+        if hasattr(self, "cache"):
+            assert len(self.cache) <= self.room
+
+
+def test_wrapped_is_bare_but_for_the_loads():
+    """Whatever is done in whatever order, the answers are those of the bare object."""
+    run_state_machine_as_test(
+        Same,
+        settings=settings(
+            max_examples=200,
+            stateful_step_count=30,
+            derandomize=True,
+            deadline=None,
+            database=None,
+        ),
+    )
