@@ -10,27 +10,25 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
 from inspect import Parameter
-from types import CodeType, CoroutineType, FunctionType
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pussycache.declare.keys import ATOMS, Coded, encode
 from pussycache.declare.policy import Cached
 from pussycache.declare.signatures import Method
 from pussycache.engine import drivers, tasks
-from pussycache.engine.clock import hot
 from pussycache.engine.entry import Entry
 from pussycache.engine.flow import Plan
 from pussycache.engine.generations import Table
 from pussycache.engine.keeping import AsyncItems, Items, Keeping, fresh
 from pussycache.engine.speed import Hit
-from pussycache.engine.writes import Effect, Write
+from pussycache.source import Text, made, named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["Access", "Handle", "Writing", "binder", "forwarder", "planned", "reader", "writer"]
+__all__ = ["Access", "Handle", "at_home", "forwarder", "planned", "reader"]
 
 
 class Handle(NamedTuple):
@@ -48,13 +46,6 @@ class Handle(NamedTuple):
     me: Callable[[Any], object]
     bind: Callable[..., tuple[Any, ...]]
     everywhere: Any = None
-
-
-class Writing(NamedTuple):
-    """What stands behind an invalidating function."""
-
-    method: Method
-    effects: Callable[[Any], Sequence[Effect]]
 
 
 class Access(NamedTuple):
@@ -81,118 +72,16 @@ _MOST: Final = 32
 _MISS: Final = Coded("no hit")
 
 
-class _Text:
-    """The pieces of source text that a signature comes to."""
-
-    def __init__(self, params: Sequence[Parameter]) -> None:
-        self.names = [param.name for param in params]
-        self.own = "_pc"
-        while any(name.startswith(self.own) for name in self.names):
-            self.own += "_"
-        self.params = params
-
-    def list(self, first: bool) -> str:
-        """The parameter list; `defaults` are the objects that it names."""
-        parts = [f"{self.own}self"] if first else []
-        slash_after = len(parts) if first else 0
-        starred = False
-        for param in self.params:
-            text = param.name
-            if param.default is not Parameter.empty:
-                text += f"={self.own}d_{param.name}"
-            if param.kind is Parameter.POSITIONAL_ONLY:
-                slash_after = len(parts) + 1
-            elif param.kind is Parameter.VAR_POSITIONAL:
-                text, starred = f"*{param.name}", True
-            elif param.kind is Parameter.VAR_KEYWORD:
-                text = f"**{param.name}"
-            elif param.kind is Parameter.KEYWORD_ONLY and not starred:
-                parts.append("*")
-                starred = True
-            parts.append(text)
-        if slash_after:
-            parts.insert(slash_after, "/")
-        return ", ".join(parts)
-
-    def tuple(self, names: Sequence[str] | None = None) -> str:
-        """The arguments as a tuple."""
-        names = self.names if names is None else names
-        return "(" + "".join(f"{name}, " for name in names) + ")"
-
-    def pass_on(self, value: Callable[[int, str], str]) -> str:
-        """The arguments as they are passed to a call."""
-        parts = []
-        for i, param in enumerate(self.params):
-            text = value(i, param.name)
-            if param.kind is Parameter.VAR_POSITIONAL:
-                text = f"*{text}"
-            elif param.kind is Parameter.VAR_KEYWORD:
-                text = f"**{text}"
-            elif param.kind is Parameter.KEYWORD_ONLY:
-                text = f"{param.name}={text}"
-            parts.append(text)
-        return ", ".join(parts)
-
-    @property
-    def defaults(self) -> dict[str, object]:
-        """The defaults, by the names that the text has for them."""
-        return {
-            f"{self.own}d_{param.name}": param.default
-            for param in self.params
-            if param.default is not Parameter.empty
-        }
-
-    @property
-    def variadic(self) -> set[str]:
-        kinds = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
-        return {param.name for param in self.params if param.kind in kinds}
-
-
-def _made(
-    text: str, name: str, given: Mapping[str, object], renamed: Mapping[str, str] | None = None
-) -> Any:
-    """Run the generated text of a maker and return the function it makes.
-
-    All functions share one dictionary of globals, the clock's; the rest they close over.
-    Nothing is set on a function afterwards that the interpreter would stop specialising it for.
-
-    :param renamed: attributes in the text and what they are really called.
-    """
-    own: dict[str, Any] = {}
-    lines = "\n".join("    " + line for line in text.splitlines())
-    source = f"def make({', '.join(given)}):\n{lines}\n    return {name}\n"
-    code = compile(source, "<pussycache>", "exec")
-    exec(_renamed(code, renamed) if renamed else code, hot, own)
-    return own["make"](*given.values())
-
-
-def _renamed(code: CodeType, names: Mapping[str, str]) -> CodeType:
-    return code.replace(
-        co_names=tuple([names.get(name, name) for name in code.co_names]),
-        co_consts=tuple(
-            [_renamed(c, names) if isinstance(c, CodeType) else c for c in code.co_consts]
-        ),
-    )
-
-
-def binder(params: Sequence[Parameter]) -> Callable[..., tuple[Any, ...]]:
-    """Return a function with these parameters that returns the arguments, in order."""
-    text = _Text(params)
-    source = f"def bind({text.list(first=False)}):\n    return {text.tuple()}"
-    bind: Callable[..., tuple[Any, ...]] = _made(source, "bind", text.defaults)
-    return bind
-
-
 def planned(method: Method, cached: Cached, ttl: float | None) -> Plan:
     """Return what the flow needs to know of a cached method."""
     method.check(cached)
-    text = _Text(method.params)
+    text = Text(method.params)
     o = text.own
     invoke: Callable[[Any, tuple[Any, ...]], Any] | None = None
     if any(p.kind not in _POSITIONAL for p in method.params) or method.kind not in _PLAIN:
         invoke = _read_whole(
             method.kind,
-            _made(
+            made(
                 f"def invoke({o}call, {o}v):\n"
                 f"    return {o}call({text.pass_on(lambda i, name: f'{o}v[{i}]')})",
                 "invoke",
@@ -216,7 +105,7 @@ def _read_whole(kind: str, lazy: Callable[[Any, tuple[Any, ...]], Any]) -> Any:
     return {"generator": invoke, "asyncgen": invoke_async}.get(kind, lazy)
 
 
-def _encoder(method: Method, cached: Cached, text: _Text) -> Callable[[Any, object], Any]:
+def _encoder(method: Method, cached: Cached, text: Text) -> Callable[[Any, object], Any]:
     o = text.own
     given: dict[str, object] = {f"{o}encode": encode, f"{o}atoms": ATOMS}
     if cached.key is not None:
@@ -233,11 +122,11 @@ def _encoder(method: Method, cached: Cached, text: _Text) -> Callable[[Any, obje
             body.insert(0, f"if {plain}: return {_raw_key(text, names)}")
     unpack = f"    {text.tuple()} = {o}v\n" if text.names else ""
     source = f"def encode({o}v, {o}me):\n{unpack}" + "\n".join("    " + line for line in body)
-    encoder: Callable[[Any, object], Any] = _made(source, "encode", given)
+    encoder: Callable[[Any, object], Any] = made(source, "encode", given)
     return encoder
 
 
-def _raw_key(text: _Text, names: Sequence[str]) -> str:
+def _raw_key(text: Text, names: Sequence[str]) -> str:
     return text.tuple([*names, *(f"type({name})" for name in names)])
 
 
@@ -280,7 +169,7 @@ def reader(
 
     :param given: the objects that the expressions of ``access`` name, by name without the prefix.
     """
-    text = _Text(method.params)
+    text = Text(method.params)
     o = text.own
     asynchronous = method.kind in ("coroutine", "asyncgen")
     keeping = plan.keeping
@@ -333,7 +222,7 @@ def reader(
         objects["hit"] = _compiled(None, method, cached, keeping, _MISS)
         objects["miss"] = _MISS
     closed = {o + name: value for name, value in objects.items()}
-    function = named(_made(source, "method", closed | text.defaults), method, access.first)
+    function = named(made(source, "method", closed | text.defaults), method, access.first)
     if not compiled:
         return function
     if asynchronous:
@@ -367,158 +256,6 @@ def at_home(function: Any, owner: type, slot: str) -> None:
         hit.bind_owner(owner, slot)
 
 
-def named(function: FunctionType, method: Method, first: bool) -> FunctionType:
-    """Give a generated function the name, the signature and the looks of its method."""
-    raw = method.raw.__func__ if isinstance(method.raw, (staticmethod, classmethod)) else method.raw
-    function.__name__ = method.name
-    function.__qualname__ = getattr(raw, "__qualname__", None) or f"{method.owner}.{method.name}"
-    function.__doc__ = getattr(raw, "__doc__", None)
-    function.__module__ = getattr(raw, "__module__", None) or __name__
-    function.__wrapped__ = raw  # type: ignore[attr-defined]
-    own = [Parameter("self", Parameter.POSITIONAL_ONLY)] if first else []
-    try:
-        returns = inspect.signature(raw).return_annotation
-    except (TypeError, ValueError):
-        returns = inspect.Signature.empty
-    params = list(method.params)
-    if own and params and params[0].kind is not Parameter.POSITIONAL_ONLY:
-        own = [Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)]
-    if any(p.name == "self" for p in params):
-        own = [p.replace(name="_self") for p in own]
-    function.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [*own, *params], return_annotation=returns
-    )
-    annotations = getattr(raw, "__annotations__", None)
-    if isinstance(annotations, dict):
-        function.__annotations__.update(annotations)
-    return function
-
-
-def writer(
-    method: Method,
-    effects: Callable[[Any], Sequence[Effect]],
-    call: Callable[[Any], Callable[..., Any]],
-    first: bool = True,
-) -> FunctionType:
-    """Return the function that stands for an invalidating method.
-
-    :param effects: gives, for the owner, what a write makes wrong.
-    :param call: gives, for the owner, the bare method.
-    """
-    bind = binder(method.params)
-    names = tuple(method.positions)
-
-    def write_of(owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Write:
-        try:
-            arguments = dict(zip(names, bind(*args, **kwargs), strict=True))
-        except TypeError:
-            # The method will say what is wrong with the call.
-            return Write(method.name, effects(owner), None)
-        return Write(method.name, effects(owner), arguments)
-
-    async def awaited(owner: Any, args: Any, kwargs: Any, coroutine: Any) -> Any:
-        # A plain function handed on a coroutine: what it does, it does when it is awaited.
-        write = write_of(owner, args, kwargs)
-        write.begin(inside=True)
-        try:
-            result = await coroutine
-        except BaseException:
-            write.end()
-            raise
-        write.end(result)
-        return result
-
-    def function(owner: Any, /, *args: Any, **kwargs: Any) -> Any:
-        write = write_of(owner, args, kwargs)
-        write.begin(inside=True)
-        try:
-            result = call(owner)(*args, **kwargs)
-        except BaseException:
-            write.end()
-            raise
-        write.end(result)
-        if type(result) in ATOMS:
-            return result
-        if type(result) is CoroutineType:
-            return awaited(owner, args, kwargs, result)
-        if hasattr(type(result), "add_done_callback"):
-            # A task or a future: what it does, it does until it is done.
-            later = write_of(owner, args, kwargs)
-            later.begin()
-            result.add_done_callback(lambda done: later.end())
-        elif (entered := generator_of(result)) is not None:
-            result.gen = entered(owner, args, kwargs, result.gen)
-        return result
-
-    async def coroutine(owner: Any, /, *args: Any, **kwargs: Any) -> Any:
-        return await awaited(owner, args, kwargs, call(owner)(*args, **kwargs))
-
-    def generator(owner: Any, /, *args: Any, **kwargs: Any) -> Any:
-        return (yield from yielded(owner, args, kwargs, call(owner)(*args, **kwargs)))
-
-    def asyncgen(owner: Any, /, *args: Any, **kwargs: Any) -> Any:
-        return yielded_async(owner, args, kwargs, call(owner)(*args, **kwargs))
-
-    def yielded(owner: Any, args: Any, kwargs: Any, items: Any) -> Any:
-        write = write_of(owner, args, kwargs)
-        write.begin()
-        try:
-            return (yield from items)
-        finally:
-            write.end()
-
-    async def yielded_async(owner: Any, args: Any, kwargs: Any, items: Any) -> Any:
-        write = write_of(owner, args, kwargs)
-        write.begin()
-        try:
-            step = items.asend(None)
-            while True:
-                try:
-                    item = await step
-                except StopAsyncIteration:
-                    return
-                try:
-                    step = items.asend((yield item))
-                except GeneratorExit:
-                    await items.aclose()
-                    raise
-                except BaseException as error:
-                    step = items.athrow(error)
-        finally:
-            write.end()
-
-    def generator_of(result: Any) -> Any:
-        # What contextlib's decorators make: what it does, it does while it is entered.
-        contexts: Any = sys.modules.get("contextlib")
-        if contexts is None or not isinstance(result, contexts._GeneratorContextManagerBase):
-            return None
-        return yielded_async if hasattr(result.gen, "asend") else yielded
-
-    kinds: dict[str, Any] = {
-        "function": function,
-        "coroutine": coroutine,
-        "generator": generator,
-        "asyncgen": asyncgen,
-    }
-    made: FunctionType = kinds[method.kind]
-    if not first:
-        made = _ownerless(made, method.kind)
-    made.__pussycache_writes__ = Writing(method, effects)  # type: ignore[attr-defined]
-    return named(made, method, first)
-
-
-def _ownerless(inner: Any, kind: str) -> FunctionType:
-    def function(*args: Any, **kwargs: Any) -> Any:
-        return inner(None, *args, **kwargs)
-
-    async def coroutine(*args: Any, **kwargs: Any) -> Any:
-        return await inner(None, *args, **kwargs)
-
-    kinds: dict[str, Any] = {"coroutine": coroutine}
-    made: FunctionType = kinds.get(kind, function)
-    return made
-
-
 _NIL: Final = Coded("not given")
 
 
@@ -537,7 +274,7 @@ def forwarder(name: str, raw: Any, target: str) -> FunctionType | None:
     optional = [p.name for p in params if p.default is not Parameter.empty]
     if len(optional) > 2 or any(p.kind is not Parameter.POSITIONAL_OR_KEYWORD for p in params):
         return None
-    text = _Text(params)
+    text = Text(params)
     o = text.own
     needed = text.names[: len(text.names) - len(optional)]
 
@@ -557,7 +294,7 @@ def forwarder(name: str, raw: Any, target: str) -> FunctionType | None:
         lines = [f"if {optional[0]} is {o}nil: {call()}"]
     lines.append(call(*optional))
     body = "\n".join("    " + line for line in lines)
-    function = _made(
+    function = made(
         f"def method({text.list(first=True)}):\n{body}",
         "method",
         {f"{o}nil": _NIL} | dict.fromkeys(text.defaults, _NIL),

@@ -7,26 +7,27 @@ the instance, which is never kept alive, or for a plain function in the function
 from __future__ import annotations
 
 import inspect
-import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial, update_wrapper
 from types import FunctionType, MethodType
-from typing import Any, Final, NamedTuple, TypeVar, overload
+from typing import Any, NamedTuple, TypeVar, overload
 
 from pussycache.cache.base import Cache
 from pussycache.cache.memory import MemoryCache
-from pussycache.compile import Access, Handle, Writing, binder, planned, reader, writer
+from pussycache.compile import Access, Handle, planned, reader
 from pussycache.declare.policy import Cached
 from pussycache.declare.rules import Forget, Match, Target, targets
 from pussycache.declare.signatures import Method, method_of
-from pussycache.effects import attributes, decorated, handle_of, undecorated
 from pussycache.engine.entry import Cause
 from pussycache.engine.flow import Plan
-from pussycache.engine.generations import Fence, Table
+from pussycache.engine.generations import Table
 from pussycache.engine.writes import Effect
 from pussycache.errors import ConfigurationError
+from pussycache.instances import Tables, declared_by, named_by
+from pussycache.source import binder
 from pussycache.stats import CacheInfo
 from pussycache.types import Ttl
+from pussycache.writers import writer
 
 __all__ = ["cached", "invalidates"]
 
@@ -171,10 +172,6 @@ class _Undecided:
 
 # What stands behind a decorated function.
 
-_class_caches: Final[weakref.WeakValueDictionary[tuple[str, str], MemoryCache]] = (
-    weakref.WeakValueDictionary()
-)
-
 
 def _method(function: Any, is_method: bool) -> Method:
     name = getattr(function, "__name__", repr(function))
@@ -246,7 +243,7 @@ class _Anchor:
 
 def _reading_method(method: Method, policy: Cached, cache: Any) -> Any:
     function = method.raw
-    tables = _Tables(method, function, cache)
+    tables = Tables(method, function, cache)
     plans: dict[float | None, Plan] = {}
 
     def plan_of(table: Table) -> Plan:
@@ -289,74 +286,6 @@ def _reading_method(method: Method, policy: Cached, cache: Any) -> Any:
     return _dressed(made, handle, lambda: list(tables.by_id.values()), lambda: tables.cache)
 
 
-class _Tables:
-    """The tables of one decorated method, by the identity of the instance."""
-
-    handle: Handle
-
-    def __init__(self, method: Method, function: Any, cache: CacheOrFactory | None) -> None:
-        self._name = f"{function.__module__}.{function.__qualname__}"
-        self._method = method
-        if cache is None:
-            place = (function.__module__, function.__qualname__.rpartition(".")[0])
-            cache = _class_caches.get(place) or _class_caches.setdefault(place, MemoryCache())
-        self.cache: CacheOrFactory = cache
-        # An address is given to a new object only after the callback of the old one's reference
-        # has taken it out of here.
-        self.by_id: dict[int, Table] = {}
-        self._references: dict[int, weakref.ref[Any]] = {}
-        self._fences: list[Fence] = []
-
-    def of(self, owner: Any) -> Table:
-        """Return the table of an instance, made at its first use."""
-        table = self.by_id.get(id(owner))
-        if table is not None:
-            return table
-        kind = owner if isinstance(owner, type) else type(owner)
-        indexes = _declared(kind).indexes.get(id(self.handle), ())
-        cache: Any = self.cache if isinstance(self.cache, Cache) else self.cache(owner)
-        if not isinstance(cache, Cache):
-            raise ConfigurationError(
-                f"the cache callable of {self._method.name!r} returned {cache!r}; return a cache"
-            )
-        try:
-            reference = weakref.ref(owner, partial(self._gone, id(owner)))
-        except TypeError:
-            raise ConfigurationError(
-                f"instances of {kind.__qualname__} cannot be weakly referenced, so cached methods "
-                "cannot know when they are gone; add '__weakref__' to its __slots__"
-            ) from None
-        table = cache.scope(owner, owner, None, None).table(self._name)
-        for at in indexes:
-            table.index(at)
-        self._references[id(owner)] = reference
-        self.by_id[id(owner)] = table
-        # A writer for all instances writes for one that was not there when it began, too.
-        table.fences = [*table.fences, *self._fences]
-        return table
-
-    def index(self, at: tuple[int, ...]) -> None:
-        """Make the entries of all instances findable by these arguments."""
-        for table in list(self.by_id.values()):
-            table.index(at)
-
-    def shut(self, fence: Fence, cause: Cause) -> None:
-        """Begin a write for all instances."""
-        self._fences = [*self._fences, fence]
-        for table in list(self.by_id.values()):
-            table.shut(fence, cause)
-
-    def open(self, fence: Fence, cause: Cause) -> None:
-        """End a write for all instances."""
-        self._fences = [other for other in self._fences if other is not fence]
-        for table in list(self.by_id.values()):
-            table.open(fence, cause)
-
-    def _gone(self, ident: int, reference: object) -> None:
-        if self._references.get(ident) is reference:
-            del self._references[ident], self.by_id[ident]
-
-
 def _dressed(
     function: Any, handle: Handle, tables: Callable[[], list[Table]], cache: Callable[[], Any]
 ) -> Any:
@@ -378,67 +307,6 @@ def _dressed(
     return function
 
 
-# What a decorated write makes wrong.
-
-
-class _Class:
-    """The declarations of one class, put together: which handles a write names, and how."""
-
-    def __init__(self, kind: type) -> None:
-        self._kind = kind
-        self._effects: dict[int, list[tuple[Handle, bool, Match | None]]] = {}
-        self.indexes: dict[int, set[tuple[int, ...]]] = {}
-        for _, raw in attributes(kind):
-            function = undecorated(raw)
-            rules = getattr(function, "__pussycache_rules__", None)
-            if rules is not None:
-                # Not by the function: it may have been wrapped by other decorators meanwhile.
-                self.effects(function.__pussycache_writes__, rules)
-
-    def effects(
-        self, writing: Writing, rules: tuple[Forget, ...]
-    ) -> list[tuple[Handle, bool, Match | None]]:
-        """Return what a write makes wrong, also one that is hidden behind another decorator."""
-        known = self._effects.get(id(writing))
-        if known is not None:
-            return known
-        found = []
-        for rule in rules:
-            for handle, of_class in _named_by(self._kind, rule, writing.method.name):
-                match = None
-                if rule.mapped:
-                    match = Match.of(rule, handle.method, handle.cached, writing.method)
-                    self.indexes.setdefault(id(handle), set()).add(match.at)
-                found.append((handle, of_class, match))
-        self._effects[id(writing)] = found
-        return found
-
-
-def _named_by(kind: type, rule: Forget, writing: str) -> Iterator[tuple[Handle, bool]]:
-    """Yield what a rule names, in the class and in those it overrides."""
-    if not isinstance(rule.method, str):
-        yield handle_of(rule, f"invalidates(...) of {writing!r}"), False
-        return
-    if rule.method == "*" and rule.mapped:
-        raise ConfigurationError(f"{rule!r}: '*' forgets everything, without names")
-    if rule.method != "*" and not hasattr(kind, rule.method):
-        raise ConfigurationError(
-            f"invalidates(...) of {writing!r} names {rule.method!r}, but {kind.__qualname__} has "
-            "no such attribute; name a method of the class"
-        )
-    yield from decorated(kind, rule.method)
-
-
-_classes: Final[weakref.WeakKeyDictionary[type, _Class]] = weakref.WeakKeyDictionary()
-
-
-def _declared(kind: type) -> _Class:
-    known = _classes.get(kind)
-    if known is None:
-        known = _classes[kind] = _Class(kind)
-    return known
-
-
 def _writer(rules: tuple[Forget, ...], function: Any, is_method: bool) -> Any:
     method = _method(function, is_method)
     if hasattr(function, "__pussycache__"):
@@ -455,7 +323,7 @@ def _writer(rules: tuple[Forget, ...], function: Any, is_method: bool) -> Any:
     def effects(owner: Any) -> list[Effect]:
         kind = owner if isinstance(owner, type) else type(owner)
         found = []
-        for handle, of_class, match in _declared(kind).effects(made.__pussycache_writes__, rules):
+        for handle, of_class, match in declared_by(kind).effects(made.__pussycache_writes__, rules):
             on: Any
             if kind is owner and not of_class and handle.everywhere is not None:
                 # A class method writes for all instances.
@@ -481,7 +349,7 @@ def _writing_function(method: Method, rules: tuple[Forget, ...]) -> Any:
                     f"invalidates(...) of the function {method.name!r} names {rule.method!r}; "
                     "names are for methods of a class: give the decorated function itself"
                 )
-            for handle, _ in _named_by(object, rule, method.name):
+            for handle, _ in named_by(object, rule, method.name):
                 table = handle.table(getattr(rule.method, "__self__", None))
                 match = None
                 if rule.mapped:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pussycache.declare.policy import Cached
     from pussycache.declare.rules import Forget
     from pussycache.declare.signatures import Method
-    from pussycache.engine.generations import Scope, Table
+    from pussycache.engine.generations import Table
+    from pussycache.engine.scopes import Scope
 
 __all__ = ["attributes", "decorated", "handle_of", "undecorated", "written_through"]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
-from pussycache.compile import Handle, Writing
+from pussycache.compile import Handle
 from pussycache.engine import clock, drivers, tasks
 from pussycache.engine.entry import Cause
 from pussycache.engine.flow import reload, uncacheable
@@ -21,6 +21,7 @@ from pussycache.engine.writes import Write
 from pussycache.errors import ConfigurationError
 from pussycache.stats import CacheInfo
 from pussycache.types import MISSING
+from pussycache.writers import Writing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

@@ -18,8 +18,8 @@ from pussycache.declare.rules import Forget, InvalidateMethods, written
 from pussycache.declare.signatures import find
 from pussycache.effects import written_through
 from pussycache.engine.entry import Cause
-from pussycache.engine.generations import Scope
 from pussycache.engine.keeping import Keeping
+from pussycache.engine.scopes import Scope
 from pussycache.engine.writes import Effect
 from pussycache.errors import ConfigurationError
 from pussycache.specials import static

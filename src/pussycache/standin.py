@@ -17,13 +17,15 @@ from types import FunctionType, MethodDescriptorType, WrapperDescriptorType
 from typing import Any, Final, cast
 
 from pussycache.cache.base import Cache
-from pussycache.compile import Access, Handle, at_home, binder, forwarder, planned, reader, writer
+from pussycache.compile import Access, Handle, at_home, forwarder, planned, reader
 from pussycache.declare.policy import Cached
 from pussycache.declare.signatures import Method
 from pussycache.engine.flow import Plan
 from pussycache.engine.generations import Table
 from pussycache.engine.writes import Effect
+from pussycache.source import binder
 from pussycache.specials import PATTERNS, specials, static
+from pussycache.writers import writer
 
 __all__ = ["TARGET", "class_for"]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import timedelta
 
-    from pussycache.engine.generations import Scope
+    from pussycache.engine.scopes import Scope
 
 __all__ = ["Cache", "Timeout"]
 

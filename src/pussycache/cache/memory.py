@@ -21,7 +21,8 @@ from pussycache.declare.keys import Unkeyable, encode
 from pussycache.declare.policy import seconds
 from pussycache.engine.clock import read
 from pussycache.engine.entry import Cause, Entry, History
-from pussycache.engine.generations import Scope, Table
+from pussycache.engine.generations import Table
+from pussycache.engine.scopes import Scope
 from pussycache.errors import ConfigurationError
 from pussycache.types import MISSING
 

@@ -26,11 +26,12 @@ from pussycache.stats import CacheInfo
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pussycache.engine.fences import Fence
     from pussycache.engine.home import Home
     from pussycache.engine.singleflight import Waiter
 
 
-__all__ = ["COMPUTE", "HIT", "JOIN", "LOAD", "Fence", "Scope", "Table"]
+__all__ = ["COMPUTE", "HIT", "JOIN", "LOAD", "Table"]
 
 HIT: Final = "hit"
 LOAD: Final = "load"
@@ -47,36 +48,6 @@ class _NoArguments(tuple[()]):
     """The key of a call without arguments; the empty tuple itself is always the same object."""
 
     __slots__ = ()
-
-
-class Fence:
-    """One writer at work on one method: what it keeps from being served and stored.
-
-    ``at`` and ``values`` say which arguments are affected, `None` for the whole method. With
-    ``hides``, which entries are affected is known only at the end: all are hidden until then.
-    """
-
-    __slots__ = ("at", "hides", "values")
-
-    def __init__(
-        self,
-        at: tuple[int, ...] | None = None,
-        values: frozenset[Any] | None = None,
-        hides: bool = False,
-    ) -> None:
-        self.at = at
-        self.values = values
-        self.hides = hides
-
-    def covers(self, values: tuple[Any, ...]) -> bool:
-        """Whether a call with these bound arguments is affected."""
-        if self.at is None or self.values is None:
-            return True
-        try:
-            return tuple([loose(values[i]) for i in self.at]) in self.values
-        except Exception:
-            # Arguments that refuse to be compared might be equal.
-            return True
 
 
 class Table:
@@ -445,38 +416,3 @@ class Table:
 def _left(users: dict[int, weakref.ref[Any]], ident: int, reference: object) -> None:
     if users.get(ident) is reference:
         del users[ident]
-
-
-class Scope:
-    """The tables of one object: all that is remembered of it in one cache."""
-
-    __slots__ = ("__weakref__", "_fences", "home", "tables")
-
-    def __init__(self, home: Home) -> None:
-        self.home = home
-        self.tables: dict[str, Table] = {}
-        self._fences: list[Fence] = []
-
-    def table(self, name: str) -> Table:
-        """Return the table of a method, made when it is first asked for."""
-        with self.home.lock:
-            table = self.tables.get(name)
-            if table is None:
-                table = self.tables[name] = Table(self.home, name, self)
-                # A writer of everything is a writer of what was not there when it began, too.
-                table.fences += self._fences
-            return table
-
-    def shut(self, fence: Fence, cause: Cause) -> None:
-        """Begin a write of every method of the object."""
-        with self.home.lock:
-            self._fences.append(fence)
-            for table in self.tables.values():
-                table.shut(fence, cause)
-
-    def open(self, fence: Fence, cause: Cause) -> None:
-        """End a write of every method of the object."""
-        with self.home.lock:
-            self._fences = [other for other in self._fences if other is not fence]
-            for table in self.tables.values():
-                table.open(fence, cause)

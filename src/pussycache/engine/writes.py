@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from pussycache.declare.rules import Call
 from pussycache.engine.entry import Cause, shown
-from pussycache.engine.generations import Fence
+from pussycache.engine.fences import Fence
 from pussycache.engine.singleflight import WRITING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pussycache.declare.rules import Match
-    from pussycache.engine.generations import Scope, Table
+    from pussycache.engine.generations import Table
+    from pussycache.engine.scopes import Scope
 
 __all__ = ["Effect", "Write"]
 
