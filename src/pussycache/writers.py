@@ -83,6 +83,9 @@ def writer(
             later.begin()
             result.add_done_callback(lambda done: later.end())
         elif (entered := generator_of(result)) is not None:
+            # Used as a decorator, it is made anew for each call, from its function.
+            bare = result.func
+            result.func = lambda *a, **k: entered(owner, args, kwargs, bare(*a, **k))
             result.gen = entered(owner, args, kwargs, result.gen)
         return result
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from pussycache.engine.home import Lock
@@ -20,8 +20,8 @@ class Watched(Protocol):
 
     lock: Lock
 
-    def tables(self) -> list[Any]:
-        """Return all its tables."""
+    def forget_others(self) -> None:
+        """Forget the loads and the writers of threads that are not here."""
 
 
 _caches: Final[weakref.WeakSet[Watched]] = weakref.WeakSet()
@@ -47,12 +47,7 @@ def _after() -> None:
 
 def _in_child() -> None:
     for cache in _held:
-        for table in cache.tables():
-            # The threads that would have ended them are not here.
-            table.flights = {}
-            table.fences = []
-            if table.hidden is not None:
-                table.entries, table.hidden = {}, None
+        cache.forget_others()
     _after()
 
 

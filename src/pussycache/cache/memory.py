@@ -204,18 +204,20 @@ class MemoryCache(Cache):
         with self.lock:
             self._bury()
             cause = Cause("clear")
-            for table in self.tables():
-                table.forget_all(cause)
+            self._plain.forget_all(cause)
+            for scope in self._all_scopes():
+                for table in scope.tables.values():
+                    table.forget_all(cause)
 
-    def tables(self) -> list[Table]:
-        """Return the tables of all objects, and that of the plain keys."""
-        with self.lock:
-            scopes = [*self._named.values(), *(known[1]() for known in self._scopes.values())]
-            found = [self._plain]
-            for scope in scopes:
-                if scope is not None:
-                    found += scope.tables.values()
-            return found
+    def forget_others(self) -> None:
+        """Forget the loads and the writers of threads that are not here: see forks.py."""
+        self._plain.forget_others()
+        for scope in self._all_scopes():
+            scope.forget_others()
+
+    def _all_scopes(self) -> list[Scope]:
+        owned = [known[1]() for known in self._scopes.values()]
+        return [*self._named.values(), *(scope for scope in owned if scope is not None)]
 
     def _until(self, timeout: Timeout) -> float | None:
         lasting = self.lasting(timeout)

@@ -5,8 +5,9 @@ No decision is taken here.
 
 from __future__ import annotations
 
-from _queue import SimpleQueue
+from _queue import Empty, SimpleQueue
 from collections.abc import Generator
+from contextlib import suppress
 from typing import Any
 
 from pussycache.declare.keys import ATOMS
@@ -95,8 +96,13 @@ def _wait(wish: Wait, flow: Generator[Step, Any, Any]) -> Any:
     told: SimpleQueue[Any] = SimpleQueue()
     if not wish.join(told.put):
         return ABANDONED
+    patience = wish.patience
     try:
-        return told.get()
+        while True:
+            with suppress(Empty):
+                return told.get(timeout=patience)
+            if wish.in_vain():
+                return ABANDONED
     except BaseException:
         flow.close()
         raise

@@ -9,7 +9,7 @@ tasks.py for asyncio.
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pussycache.declare.keys import ATOMS, Unkeyable
 from pussycache.engine import clock
@@ -56,6 +56,9 @@ class Plan:
         self.warned = False
 
 
+_PATIENCE: Final = 0.5
+
+
 class Wait:
     """A wish to wait for a load that somebody else runs."""
 
@@ -65,6 +68,15 @@ class Wait:
         self._table = table
         self._key = key
         self._flight = flight
+
+    @property
+    def patience(self) -> float | None:
+        """After how many seconds to ask whether the wait is in vain; `None` if it cannot be."""
+        return _PATIENCE if hasattr(self._flight, "loop") else None
+
+    def in_vain(self) -> bool:
+        """Whether the load never ends, because its event loop has been closed."""
+        return self._flight.stranded()
 
     def join(self, waiter: Waiter) -> bool:
         """Ask to be told the outcome; false if that load is not the one to wait for any more."""

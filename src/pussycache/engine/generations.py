@@ -202,14 +202,14 @@ class Table:
                 entry.hits = 0
                 # An object of its own: so the queue of evictions can tell it from an earlier one.
                 entry.key = key or _NoArguments()
+                if self.indexes:
+                    self._index(entry.key, values)
                 entries = self.entries
                 dropped = entries.setdefault(key, entry)
                 if self.entries is not entries:
                     # To compare keys is to run their code, and that has written.
                     return False
                 if dropped is entry:
-                    if self.indexes:
-                        self._index(key, values)
                     dropped = self._admit(self, entry.key)
                 else:
                     # The dictionary keeps the key it has, and the entry its place in the queue.
@@ -221,7 +221,9 @@ class Table:
                 self.remove(key)
                 return False
         except Exception:
-            # Keys that refuse to be compared: nothing that runs now is stored, or joined.
+            # Keys that refuse to be compared: nothing that is here, or runs now, can be trusted to
+            # be found when it must be.
+            self._replace(Cause("arguments that cannot be compared"))
             self.flights = {}
             return False
         finally:
@@ -289,6 +291,14 @@ class Table:
             self.invalidations += 1
             self.home.history.note(self.serial, key, "invalidated", cause)
             return entry.deadline > read()
+
+    def forget_others(self) -> None:
+        """Forget the loads and the writers of threads that are not here: see cache/forks.py."""
+        self.flights = {}
+        self.fences = []
+        if self.hidden is not None:
+            self.entries, self.hidden = self.hidden, None
+            self._replace(Cause("a writer was left behind by a fork"))
 
     def forget_all(self, cause: Cause) -> None:
         """Forget every entry: a write of the whole method that begins and ends at once."""

@@ -37,6 +37,12 @@ class Scope:
                 table.fences += self._fences
             return table
 
+    def forget_others(self) -> None:
+        """Forget the loads and the writers of threads that are not here: see cache/forks.py."""
+        self._fences = []
+        for table in self.tables.values():
+            table.forget_others()
+
     def shut(self, fence: Fence, cause: Cause) -> None:
         """Begin a write of every method of the object."""
         with self.home.lock:

@@ -93,8 +93,16 @@ async def _wait(wish: Wait, flow: Generator[Step, Any, Any]) -> Any:
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(settle, outcome)
 
+    def ask_in(patience: float) -> None:
+        if wish.in_vain():
+            settle(ABANDONED)
+        elif not future.done():
+            loop.call_later(patience, ask_in, patience)
+
     if not wish.join(tell):
         return ABANDONED
+    if wish.patience is not None:
+        ask_in(wish.patience)
     try:
         return await future
     except BaseException:
