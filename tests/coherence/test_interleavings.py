@@ -152,6 +152,11 @@ class Run:
         elif what == "wait":
             name.append(self.spawn(proxy.read, 1))
             self.until(lambda: not name[-1].thread.is_alive() or any(self.table().flights.values()))
+        elif what == "release":
+            name.gate.open()
+            self.until(
+                lambda: not name.calling.thread.is_alive() or any(self.table().flights.values())
+            )
         elif what == "end":
             self.writing.pop(name).__exit__(None, None, None)
             source.at_work -= 1
@@ -198,8 +203,7 @@ class Run:
         try:
             step = contextvars.Context().run(start)
         except StopIteration as stop:
-            assert source.began[stop.value] == source.ended
-            return False
+            return source.began[stop.value] != source.ended
         if isinstance(step, flow.Wait):
             answer.close()
             return True
@@ -282,6 +286,22 @@ def test_another_call_before_any_line_of_a_load(spawn, until):
             assert len(run.source.began) == 1, "loaded twice"
             assert not run.table().flights
             assert waiters[0].result() == 0
+
+
+def test_two_calls_at_one_line_when_a_third_loads(new_gate, spawn, until):
+    """Of two calls that both miss and find the value at a second look, neither waits for ever."""
+    last = lines("method") + 1
+    for line in range(1, last + 1):
+        for released in range(line, min(line + 8, last + 1)):
+            run, gate = Run("method"), new_gate()
+            run.until = until
+            other = Stopped(run.proxy, run.cache, line, gate.hold)
+            other.gate = gate
+            other.calling = spawn(other)
+            until(lambda g=gate, o=other: g.arrived.is_set() or not o.calling.thread.is_alive())
+            run.load([(line, "call", None), (released, "release", other)])
+            assert other.calling.result() == 0
+            assert not run.table().flights
 
 
 def test_a_load_that_ends_before_any_line_of_a_call_that_would_wait_for_it(new_gate, spawn, until):

@@ -1,4 +1,4 @@
-"""MemoryCache under load: its bound, and how what is forgotten is freed; and caching switched off."""
+"""MemoryCache under load: its bound, and how what is forgotten is freed; caching switched off."""
 
 import contextlib
 import gc

@@ -89,7 +89,7 @@ def test_a_load_overtaken_by_a_write_answers_its_caller_only(rule, gate, spawn):
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_remembered_value_is_gone_after_a_write(rule):
-    """Whatever the form of the rule, what was remembered before the write is not served after it."""
+    """Whatever the form of the rule, what was remembered before a write is not served after it."""
     name, targets, args = RULES[rule]
     proxy = pussycache.wrap(Store(), cached_methods=["read"], invalidate_methods={name: targets})
     assert proxy.read(1) == "old"

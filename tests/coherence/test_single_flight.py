@@ -468,6 +468,54 @@ def test_a_forked_child_does_not_wait_for_its_parents_load(gate, spawn):
     assert came_back
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize(
+    "rule",
+    ["*", "read", Forget("read", key=lambda call: 1)],
+    ids=["everything", "method", "callable"],
+)
+def test_a_forked_child_does_not_wait_for_its_parents_write(rule, gate, spawn):
+    """A write that ran in the parent when it forked ends in the parent only: the child caches."""
+
+    class Writer:
+        def read(self, key=1):
+            return object()
+
+        def first_read_later(self):
+            return object()
+
+        def write(self):
+            gate.hold()
+
+    target, cache = Writer(), pussycache.MemoryCache()
+    proxy = pussycache.wrap(
+        target, cache, cached_methods=["read"], invalidate_methods={"write": [rule]}
+    )
+    for key in range(10):
+        proxy.read(key)
+    writing = spawn(proxy.write)
+    gate.reached()
+
+    def child():
+        later = pussycache.wrap(target, cache, cached_methods=["first_read_later"])
+        assert later.first_read_later() is later.first_read_later()
+        assert proxy.read(1) is proxy.read(1)
+        entries = pussycache.info(proxy).entries
+        assert len(cache) == entries, f"counted {len(cache)} of {entries}"
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        process = multiprocessing.get_context("fork").Process(target=child)
+        process.start()
+    process.join(5)
+    ended_well = process.exitcode == 0
+    process.kill()
+    process.join()
+    gate.open()
+    writing.result()
+    assert ended_well
+
+
 def test_threads_and_loops_share_one_load(gate, spawn, joined):
     """Tasks of two event loops and one cache: one load, and each is answered in its own loop."""
 

@@ -1,4 +1,4 @@
-"""While a write is at work: nothing affected is served, stored or joined, whatever becomes of it."""
+"""While a write is at work: nothing affected is served, stored or joined, come what may."""
 
 import asyncio
 import contextlib
@@ -346,6 +346,28 @@ def test_a_context_manager_that_writes_stays_one():
     assert pussycache.peek(proxy.read) is MISSING
 
 
+def test_a_context_manager_that_writes_as_a_decorator():
+    """A function that is decorated with such a write writes each time it is called."""
+
+    class Bank(Shelf):
+        @contextlib.contextmanager
+        def transaction(self):
+            yield
+
+    proxy = pussycache.wrap(
+        Bank(), cached_methods=["read"], invalidate_methods={"transaction": ["read"]}
+    )
+
+    @proxy.transaction()
+    def transfer():
+        return not_served_nor_stored(proxy)
+
+    for _ in range(2):
+        proxy.read(1)
+        assert transfer()
+        assert pussycache.peek(proxy.read, 1) is MISSING
+
+
 def test_what_is_sent_to_an_async_generator_arrives(run):
     """An asynchronous generator that writes is still sent to and thrown into."""
 
@@ -629,6 +651,38 @@ def test_arguments_that_refuse_to_be_compared():
     proxy.read(one)
     assert proxy.write(Odd(), lambda: "written") == "written"
     assert pussycache.peek(proxy.read, one) is MISSING
+
+
+def test_an_entry_whose_argument_refuses_to_be_compared_is_found_by_its_rule():
+    """A value that could not be made findable for the rules is not kept."""
+
+    class Odd:
+        def __hash__(self):
+            return 1
+
+        def __eq__(self, other):
+            if other is self:
+                return True
+            raise TypeError("not to be compared")
+
+    class Pairs(Shelf):
+        def read(self, key, page):
+            return super().read(key)
+
+    cache = MemoryCache()
+    proxy = pussycache.wrap(
+        Pairs(),
+        cache,
+        cached_methods=["read"],
+        invalidate_methods={"write": [Forget("read", "key")]},
+    )
+    one, other = Odd(), Odd()
+    proxy.read(one, 1)
+    proxy.read(other, 2)
+    pussycache.forget(proxy.read, one, 1)
+    proxy.write(other)
+    assert pussycache.peek(proxy.read, other, 2) is MISSING
+    assert len(cache) == pussycache.info(proxy.read).entries
 
 
 # Calls inside.

@@ -1,4 +1,4 @@
-"""Equal calls have equal keys and different calls have different ones, by the hand of hypothesis."""
+"""Equal calls have equal keys and different calls have different ones, as hypothesis finds."""
 
 import collections
 import dataclasses
