@@ -53,6 +53,12 @@ class Running:
         self.thread.join(PATIENCE)
         assert not self.thread.is_alive(), "a call does not come back"
 
+    def raised(self):
+        """The type of what it raised, `None` for nothing."""
+        self.wait()
+        error = self._outcome[0][1]
+        return None if error is None else type(error)
+
     def result(self):
         self.wait()
         value, error = self._outcome[0]

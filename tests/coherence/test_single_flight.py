@@ -99,8 +99,8 @@ def test_a_load_that_is_interrupted_takes_no_waiter_with_it(error, gate, spawn, 
     waiting = [spawn(proxy.read, 1) for _ in range(4)]
     joined(proxy.read, 4)
     gate.open()
-    with pytest.raises(error):
-        loading.result()
+    assert loading.raised() is error
+    assert [one.raised() for one in waiting] == [None] * 4
     assert [one.result() for one in waiting] == ["another"] * 4
     assert proxy.loads == [1, 1]
 
@@ -168,8 +168,7 @@ def test_a_waiter_of_an_overtaken_load_that_was_interrupted_loads_again(
     joined(proxy.read, 1)
     proxy.write(1)
     gate.open()
-    with pytest.raises(KeyboardInterrupt):
-        loading.result()
+    assert (loading.raised(), waiting.raised()) == (KeyboardInterrupt, None)
     assert waiting.result() == "another"
 
 
@@ -369,6 +368,33 @@ def test_a_load_within_a_load_crosses_with_another(outer_first, new_gate, spawn,
         at_b.open()
         assert one.result() == ["a", "b", "c"]
         assert other.result() == ["c", "a", "b", "c"]
+
+
+@pytest.mark.parametrize("raises", [True, False])
+def test_nothing_is_kept_of_a_wait_that_is_over(raises, gate, spawn, joined):
+    """Who waited for whom is forgotten when the load has ended, well or badly."""
+    from pussycache.engine import singleflight
+
+    class Waiting:
+        def outer(self):
+            return ["outer", *self.inner()]
+
+        def inner(self):
+            gate.hold()
+            if raises:
+                raise LookupError
+            return ["inner"]
+
+    before = len(singleflight._waits)
+    proxy = pussycache.wrap(Waiting(), cached_methods=["outer", "inner"], self_calls=True)
+    inner = spawn(proxy.inner)
+    gate.reached()
+    outer = spawn(proxy.outer)
+    joined(proxy.inner, 1)
+    assert len(singleflight._waits) == before + 1
+    gate.open()
+    assert inner.raised() is outer.raised() is (LookupError if raises else None)
+    assert len(singleflight._waits) == before
 
 
 def test_three_threads_in_a_ring(new_gate, spawn):

@@ -653,7 +653,7 @@ def test_arguments_that_refuse_to_be_compared():
     assert pussycache.peek(proxy.read, one) is MISSING
 
 
-def test_an_entry_whose_argument_refuses_to_be_compared_is_found_by_its_rule():
+def test_an_entry_whose_argument_refuses_to_be_compared_is_found_by_its_rule(spawn):
     """A value that could not be made findable for the rules is not kept."""
 
     class Odd:
@@ -683,6 +683,7 @@ def test_an_entry_whose_argument_refuses_to_be_compared_is_found_by_its_rule():
     proxy.write(other)
     assert pussycache.peek(proxy.read, other, 2) is MISSING
     assert len(cache) == pussycache.info(proxy.read).entries
+    assert spawn(proxy.read, other, 2).result() == 3
 
 
 # Calls inside.

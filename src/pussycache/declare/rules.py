@@ -84,8 +84,6 @@ class Forget:
     ('bob', 'eve')
     """
 
-    __slots__ = ("mapped", "method")
-
     def __init__(self, method: str | Callable[..., Any], *same: str, **mapped: Source) -> None:
         if not isinstance(method, str) and not callable(method):
             raise ConfigurationError(
