@@ -79,7 +79,8 @@ class Tables:
         self._references[id(owner)] = reference
         self.by_id[id(owner)] = table
         # A writer for all instances writes for one that was not there when it began, too.
-        table.fences = [*table.fences, *self._fences]
+        with table.lock:
+            table.fences = [*table.fences, *self._fences]
         return table
 
     def index(self, at: tuple[int, ...]) -> None:

@@ -298,6 +298,37 @@ def test_a_background_task_outlives_the_load_that_started_it(run):
     assert run(main) == [2, 2]
 
 
+def test_a_background_task_outlives_the_write_that_started_it(run):
+    """A task that a write leaves behind shares loads when the write is over."""
+
+    class Leaving:
+        loads = 0
+
+        async def read(self):
+            self.loads += 1
+            await asyncio.sleep(0)
+            return self.loads
+
+        async def write(self, over):
+            return [asyncio.ensure_future(self.later(over))]
+
+        async def later(self, over):
+            await over.wait()
+            return await asyncio.gather(*[proxy.read() for _ in range(5)])
+
+    proxy = pussycache.wrap(
+        Leaving(), cached_methods=["read"], invalidate_methods={"write": ["read"]}
+    )
+
+    async def main():
+        over = asyncio.Event()
+        (task,) = await proxy.write(over)
+        over.set()
+        return await task
+
+    assert run(main) == [1] * 5
+
+
 def test_a_loop_that_was_closed_leaves_no_load_behind(run):
     """A load whose loop is closed never ends: a call in another loop loads for itself."""
     proxy = api()

@@ -9,6 +9,8 @@ import os
 import weakref
 from typing import TYPE_CHECKING, Final, Protocol
 
+from pussycache.engine import singleflight
+
 if TYPE_CHECKING:
     from pussycache.engine.home import Lock
 
@@ -46,6 +48,7 @@ def _after() -> None:
 
 
 def _in_child() -> None:
+    singleflight.forget_others()
     for cache in _held:
         cache.forget_others()
     _after()

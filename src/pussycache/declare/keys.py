@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Hashable
-from types import MappingProxyType
+from contextlib import suppress
+from types import MappingProxyType, MemberDescriptorType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -113,13 +114,13 @@ def _encoder_of(kind: type) -> Callable[[Any, object], Hashable] | None:
 
 
 def _state(value: Any, me: object) -> Hashable:
-    slots = [
-        name
-        for base in type(value).__mro__
-        for name in base.__dict__.get("__slots__", ())
-        if hasattr(value, name)
-    ]
-    own = {**getattr(value, "__dict__", {}), **{name: getattr(value, name) for name in slots}}
+    own = dict(getattr(value, "__dict__", {}))
+    for base in type(value).__mro__:
+        for name, slot in base.__dict__.items():
+            if isinstance(slot, MemberDescriptorType):
+                # By the descriptor: it knows its place also where the name is a private one.
+                with suppress(AttributeError):
+                    own[f"{base.__qualname__}.{name}"] = slot.__get__(value)
     return _mapping(own, me) if own else None
 
 

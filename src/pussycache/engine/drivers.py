@@ -13,8 +13,8 @@ from typing import Any
 from pussycache.declare.keys import ATOMS
 from pussycache.engine import clock
 from pussycache.engine.flow import Plan, Step, Wait, answer, landed
-from pussycache.engine.generations import LOAD, Table
-from pussycache.engine.singleflight import ABANDONED, LOADING, Failure
+from pussycache.engine.generations import Table
+from pussycache.engine.singleflight import ABANDONED, LOADING, Failure, Flight
 
 __all__ = ["drive", "run"]
 
@@ -27,11 +27,11 @@ def run(plan: Plan, table: Table, me: object, call: Any, values: tuple[Any, ...]
     """
     if key is None or clock.switches:
         return drive(answer(plan, table, values, me), plan, call, values)
-    verb, found = table.enter(key, values)
-    if verb is not LOAD:
-        return drive(answer(plan, table, values, me, (key, verb, found)), plan, call, values)
+    found = table.enter(key, values)
+    if type(found) is not Flight:
+        return drive(answer(plan, table, values, me, (key, found)), plan, call, values)
     try:
-        token = LOADING.set((found, LOADING.get()))
+        found.token = token = LOADING.set(found)
         try:
             got = call(*values) if plan.invoke is None else plan.invoke(call, values)
         except BaseException as error:
@@ -72,7 +72,9 @@ def drive(flow: Generator[Step, Any, Any], plan: Plan, call: Any, values: tuple[
             if type(step) is Wait:
                 got = _wait(step, flow)
                 continue
-            token = None if step is None else LOADING.set((step, LOADING.get()))  # type: ignore[arg-type]
+            token = None
+            if step is not None:
+                step.token = token = LOADING.set(step)
             try:
                 got = call(*values) if invoke is None else invoke(call, values)
             except BaseException as error:

@@ -9,20 +9,20 @@ tasks.py for asyncio.
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from pussycache.declare.keys import ATOMS, Unkeyable
 from pussycache.engine import clock
-from pussycache.engine.generations import HIT, JOIN, LOAD, Table
+from pussycache.engine.generations import HIT, JOIN, Table
 from pussycache.engine.keeping import Keeping, one_shot
 from pussycache.engine.singleflight import (
     ABANDONED,
     ALONE,
     LOADING,
-    WRITING,
     Failure,
     Flight,
     Waiter,
+    in_a_write,
     may_wait,
     wait_over,
 )
@@ -59,6 +59,7 @@ class Plan:
 _PATIENCE: Final = 0.5
 
 
+@final
 class Wait:
     """A wish to wait for a load that somebody else runs."""
 
@@ -91,7 +92,7 @@ def answer(
     table: Table,
     values: tuple[Any, ...],
     me: object,
-    begun: tuple[Any, str, Any] | None = None,
+    begun: tuple[Any, Any] | None = None,
 ) -> Generator[Step, Any, Any]:
     """Answer a call that the hit path could not.
 
@@ -99,18 +100,19 @@ def answer(
     """
     keeping = plan.keeping
     if begun is not None:
-        key, verb, found = begun
+        key, begun_as = begun
     elif clock.switches:
         return _passed(keeping, (yield None))
     else:
         try:
             key = plan.encode(values, me)
-            verb, found = table.begin(key, values, False)
+            begun_as = table.begin(key, values, False)
         except Exception as error:
             uncacheable(plan, table, error)
             return _passed(keeping, (yield None))
     while True:
-        if verb is LOAD:
+        if type(begun_as) is Flight:
+            found = begun_as
             try:
                 return landed(plan, table, key, found, values, me, (yield found))
             except BaseException:
@@ -122,23 +124,24 @@ def answer(
                 for tell in found:
                     tell(ABANDONED)
                 raise
+        verb, found = begun_as
         if verb is HIT:
             return found if keeping.hand is None else keeping.hand(found)
         if verb is JOIN:
             if found.stranded():
                 table.lose(key, found)
                 found.land(ABANDONED)
-                verb, found = table.begin(key, values, True)
+                begun_as = table.begin(key, values, True)
                 continue
-            chain = LOADING.get()
+            innermost = LOADING.get()
             # A writer may hold what the load is waiting for.
-            if not WRITING.get() and may_wait(chain, found):
+            if not in_a_write() and may_wait(innermost, found):
                 try:
                     outcome = yield Wait(table, key, found)
                 finally:
-                    wait_over(chain, found)
+                    wait_over(innermost, found)
                 if outcome is ABANDONED:
-                    verb, found = table.begin(key, values, True)
+                    begun_as = table.begin(key, values, True)
                     continue
                 if outcome is not ALONE:
                     if keeping.hand is None or type(outcome) is Failure:

@@ -31,10 +31,9 @@ if TYPE_CHECKING:
     from pussycache.engine.singleflight import Waiter
 
 
-__all__ = ["COMPUTE", "HIT", "JOIN", "LOAD", "Table"]
+__all__ = ["COMPUTE", "HIT", "JOIN", "Table"]
 
 HIT: Final = "hit"
-LOAD: Final = "load"
 JOIN: Final = "join"
 COMPUTE: Final = "compute"
 
@@ -110,8 +109,8 @@ class Table:
 
     # What a call asks.
 
-    def begin(self, key: Any, values: tuple[Any, ...], again: bool) -> tuple[str, Any]:
-        """Say what a call is to do, and enter its load if it is to load."""
+    def begin(self, key: Any, values: tuple[Any, ...], again: bool) -> Flight | tuple[str, Any]:
+        """Say what a call is to do: `HIT`, `JOIN` or `COMPUTE`, or the load it has entered."""
         entry = self.entries.get(key)
         if entry is not None and entry.deadline > hot["time"]():
             entry.hits += 1
@@ -120,8 +119,8 @@ class Table:
             self.misses -= 1
         return self.enter(key, values)
 
-    def enter(self, key: Any, values: tuple[Any, ...]) -> tuple[str, Any]:
-        """Say what a call is to do for which there was no entry a moment ago.
+    def enter(self, key: Any, values: tuple[Any, ...]) -> Flight | tuple[str, Any]:
+        """Say the same of a call for which there was no entry a moment ago.
 
         Takes no lock: a writer that comes in between replaces the dictionary of loads (or takes
         the load out of it) at its end at the latest, so a load that was entered during a write is
@@ -143,7 +142,7 @@ class Table:
         # A load that ended since the first look has stored its entry before it left.
         entry = self.entries.get(key)
         if entry is None or entry.deadline <= hot["time"]():
-            return LOAD, flight
+            return flight
         self.misses -= 1
         entry.hits += 1
         self.lose(key, flight)

@@ -8,10 +8,23 @@ from __future__ import annotations
 
 import _thread
 from collections.abc import Callable
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any, Final, TypeAlias
 
-__all__ = ["ABANDONED", "ALONE", "LOADING", "WRITING", "Failure", "Flight", "may_wait", "wait_over"]
+__all__ = [
+    "ABANDONED",
+    "ALONE",
+    "LOADING",
+    "WRITING",
+    "AtWork",
+    "Failure",
+    "Flight",
+    "Waiter",
+    "forget_others",
+    "in_a_write",
+    "may_wait",
+    "wait_over",
+]
 
 
 class Failure:
@@ -37,13 +50,15 @@ class Flight(list[Waiter]):
 
     It is joined under the lock of its table, and only while it is found there: once the load has
     ended, or a write has taken it away, nobody is added any more. ``values`` are the bound
-    arguments, for rules that match on them; only methods that such rules name have them.
+    arguments, for rules that match on them; only methods that such rules name have them. ``token``
+    leads to the load that this one runs inside of.
     """
 
-    __slots__ = ("loop", "values")
+    __slots__ = ("loop", "token", "values")
 
     values: tuple[Any, ...]
     loop: Any
+    token: Token[Flight | None]
 
     def stranded(self) -> bool:
         """Whether it was begun in an event loop that has been closed, and so never ends."""
@@ -56,36 +71,55 @@ class Flight(list[Waiter]):
             tell(outcome)
 
 
-Chain: TypeAlias = "tuple[Flight, Chain] | None"
+LOADING: Final[ContextVar[Flight | None]] = ContextVar("pussycache_loading", default=None)
+"""The load that the current code runs inside of. Tasks that a load starts inherit it, so that they
+are known to belong to it."""
 
-LOADING: Final[ContextVar[Chain]] = ContextVar("pussycache_loading", default=None)
-"""The loads that the current code runs inside of, innermost first. Tasks that a load starts inherit
-it, so that they are known to belong to it."""
 
-WRITING: Final[ContextVar[int]] = ContextVar("pussycache_writing", default=0)
-"""How many writes the current code runs inside of."""
+class AtWork:
+    """A write that the current code runs inside of, until it is over.
+
+    Tasks that were started inside of a write inherit it, and may outlive it.
+    """
+
+    __slots__ = ("over",)
+
+    def __init__(self) -> None:
+        self.over = False
+
+
+WRITING: Final[ContextVar[tuple[AtWork, ...]]] = ContextVar("pussycache_writing", default=())
+"""The writes that the current code runs inside of, and some that are over."""
+
+
+def in_a_write() -> bool:
+    """Whether the current code runs inside of a write."""
+    return not all(write.over for write in WRITING.get())
+
 
 # Reentrant, because collecting garbage inside it may run code that loads.
 _waits_lock = _thread.RLock()
 _waits: dict[int, list[Flight]] = {}
 
 
-def _flights(chain: Chain) -> list[Flight]:
+def _outward(innermost: Flight | None) -> list[Flight]:
+    """Return a load and those that it runs inside of."""
     flights = []
-    while chain is not None:
-        flight, chain = chain
+    flight: Any = innermost
+    while flight is not None and flight is not Token.MISSING:
         flights.append(flight)
+        flight = flight.token.old_value
     return flights
 
 
-def may_wait(chain: Chain, wanted: Flight) -> bool:
-    """Note that the loads of ``chain`` wait for another one, unless that would never end.
+def may_wait(innermost: Flight | None, wanted: Flight) -> bool:
+    """Note that the current loads wait for another one, unless that would never end.
 
-    Follows who waits for whom; false if the wanted load is, or waits for, one of the chain.
+    Follows who waits for whom; false if the wanted load is, or waits for, one of the current ones.
     """
-    if chain is None:
+    if innermost is None:
         return True
-    mine = _flights(chain)
+    mine = _outward(innermost)
     own = {id(flight) for flight in mine}
     with _waits_lock:
         todo, seen = [wanted], set()
@@ -101,9 +135,16 @@ def may_wait(chain: Chain, wanted: Flight) -> bool:
     return True
 
 
-def wait_over(chain: Chain, wanted: Flight) -> None:
+def forget_others() -> None:
+    """Forget who waits for whom, and who holds the lock of that: they are not here after a fork."""
+    global _waits_lock
+    _waits_lock = _thread.RLock()
+    _waits.clear()
+
+
+def wait_over(innermost: Flight | None, wanted: Flight) -> None:
     """Take back what `may_wait` noted."""
-    for flight in _flights(chain):
+    for flight in _outward(innermost):
         with _waits_lock:
             waited = _waits[id(flight)]
             del waited[next(i for i, other in enumerate(waited) if other is wanted)]

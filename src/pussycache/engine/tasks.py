@@ -47,9 +47,10 @@ async def drive(
             if type(step) is Wait:
                 got = await _wait(step, flow)
                 continue
+            token = None
             if step is not None:
-                step.loop = _running_loop()  # type: ignore[union-attr]
-            token = None if step is None else LOADING.set((step, LOADING.get()))  # type: ignore[arg-type]
+                step.loop = _running_loop()
+                step.token = token = LOADING.set(step)
             try:
                 got = await (call(*values) if invoke is None else invoke(call, values))
             except BaseException as error:

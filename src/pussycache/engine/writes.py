@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pussycache.declare.rules import Call
 from pussycache.engine.entry import Cause, shown
 from pussycache.engine.fences import Fence
-from pussycache.engine.singleflight import WRITING
+from pussycache.engine.singleflight import WRITING, AtWork
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,7 +39,7 @@ class Write:
     (the method itself will say so).
     """
 
-    __slots__ = ("_arguments", "_cause", "_effects", "_fences", "_inside", "_method")
+    __slots__ = ("_arguments", "_at_work", "_cause", "_effects", "_fences", "_method")
 
     def __init__(
         self, method: str, effects: Iterable[Effect], arguments: Mapping[str, Any] | None
@@ -54,9 +54,9 @@ class Write:
 
         :param inside: whether all that the current code does until the end is part of the write.
         """
-        self._inside = inside
+        self._at_work = AtWork()
         if inside:
-            WRITING.set(WRITING.get() + 1)
+            WRITING.set((*WRITING.get(), self._at_work))
         arguments = self._arguments
         self._cause = Cause(self._method, shown(arguments or {}))
         try:
@@ -79,10 +79,10 @@ class Write:
 
         Without a result the write has raised: rules that need one forget the whole method.
         """
-        if self._inside:
-            self._inside = False
-            # Counted, and not reset: writes that overlap need not end in the order they began.
-            WRITING.set(max(0, WRITING.get() - 1))
+        self._at_work.over = True
+        if WRITING.get():
+            # Not reset: writes that overlap need not end in the order they began.
+            WRITING.set(tuple([write for write in WRITING.get() if not write.over]))
         fences, self._fences = self._fences, []
         try:
             for effect, fence in fences:
