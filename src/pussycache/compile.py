@@ -35,7 +35,8 @@ class Handle(NamedTuple):
     """What stands behind a cached function, for the operations on one of its calls.
 
     ``owner`` is the proxy or the instance that the function was taken from, `None` for a function;
-    ``everywhere`` stands for the tables of all instances, where there is such a thing.
+    ``everywhere`` stands for the tables of all instances, where there is such a thing. A function
+    that is not ``owned`` has one table of its own.
     """
 
     method: Method
@@ -46,6 +47,7 @@ class Handle(NamedTuple):
     me: Callable[[Any], object]
     bind: Callable[..., tuple[Any, ...]]
     everywhere: Any = None
+    owned: bool = True
 
 
 class Access(NamedTuple):

@@ -23,7 +23,7 @@ from pussycache.engine.flow import Plan
 from pussycache.engine.generations import Table
 from pussycache.engine.writes import Effect
 from pussycache.errors import ConfigurationError
-from pussycache.instances import Tables, declared_by, named_by
+from pussycache.instances import Tables, made_wrong, named_by
 from pussycache.source import binder
 from pussycache.stats import CacheInfo
 from pussycache.types import Ttl
@@ -91,7 +91,11 @@ def cached(function: Any = None, /, *, cache: CacheOrFactory | None = None, **fi
         raise ConfigurationError(
             f"cached takes its fields by name, not {function!r}; write cached(ttl={function!r})"
         )
-    if cache is not None and not isinstance(cache, Cache) and not callable(cache):
+    if (
+        cache is not None
+        and not isinstance(cache, Cache)
+        and (isinstance(cache, type) or not callable(cache))
+    ):
         raise ConfigurationError(
             f"cache must be a cache, or a callable from the instance to one, not {cache!r}"
         )
@@ -230,7 +234,8 @@ def _reading_function(method: Method, policy: Cached, cache: Any) -> Any:
         table=lambda owner: table,
         call=lambda owner: function,
         me=lambda owner: anchor,
-        bind=binder(method.params),
+        bind=binder(method.params, method.name),
+        owned=False,
     )
     return _dressed(made, handle, lambda: [table], lambda: home)
 
@@ -279,7 +284,7 @@ def _reading_method(method: Method, policy: Cached, cache: Any) -> Any:
         table=tables.of,
         call=bare,
         me=lambda owner: owner,
-        bind=binder(method.params),
+        bind=binder(method.params, method.name),
         everywhere=tables,
     )
     tables.handle = handle
@@ -323,7 +328,7 @@ def _writer(rules: tuple[Forget, ...], function: Any, is_method: bool) -> Any:
     def effects(owner: Any) -> list[Effect]:
         kind = owner if isinstance(owner, type) else type(owner)
         found = []
-        for handle, of_class, match in declared_by(kind).effects(made.__pussycache_writes__, rules):
+        for handle, of_class, match in made_wrong(kind, made.__pussycache_writes__, rules):
             on: Any
             if kind is owner and not of_class and handle.everywhere is not None:
                 # A class method writes for all instances.

@@ -6,6 +6,7 @@ the business of decorators.py.
 
 from __future__ import annotations
 
+import itertools
 import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from pussycache.engine.generations import Table
     from pussycache.writers import Writing
 
-__all__ = ["Tables", "declared_by", "named_by"]
+__all__ = ["Tables", "declared_by", "made_wrong", "named_by"]
 
+_serials: Final[Iterator[int]] = itertools.count(1)
 _caches: Final[weakref.WeakValueDictionary[tuple[str, str], MemoryCache]] = (
     weakref.WeakValueDictionary()
 )
@@ -42,7 +44,8 @@ class Tables:
     def __init__(
         self, method: Method, function: Any, cache: Cache | Callable[[Any], Cache] | None
     ) -> None:
-        self._name = f"{function.__module__}.{function.__qualname__}"
+        # Not by the name alone: two functions may bear one.
+        self._name = f"{function.__module__}.{function.__qualname__} {next(_serials)}"
         self._method = method
         if cache is None:
             place = (function.__module__, function.__qualname__.rpartition(".")[0])
@@ -106,36 +109,30 @@ class Tables:
 
 
 class Declarations:
-    """The declarations of one class, put together: which handles a write names, and how."""
+    """The declarations of one class, put together: by which arguments its entries must be found."""
 
     def __init__(self, kind: type) -> None:
-        self._kind = kind
-        self._effects: dict[int, list[tuple[Handle, bool, Match | None]]] = {}
         self.indexes: dict[int, set[tuple[int, ...]]] = {}
         for _, raw in attributes(kind):
             function = undecorated(raw)
             rules = getattr(function, "__pussycache_rules__", None)
-            if rules is not None:
-                # Not by the function: it may have been wrapped by other decorators meanwhile.
-                self.effects(function.__pussycache_writes__, rules)
-
-    def effects(
-        self, writing: Writing, rules: tuple[Forget, ...]
-    ) -> list[tuple[Handle, bool, Match | None]]:
-        """Return what a write makes wrong, also one that is hidden behind another decorator."""
-        known = self._effects.get(id(writing))
-        if known is not None:
-            return known
-        found = []
-        for rule in rules:
-            for handle, of_class in named_by(self._kind, rule, writing.method.name):
-                match = None
-                if rule.mapped:
-                    match = Match.of(rule, handle.method, handle.cached, writing.method)
+            if rules is None:
+                continue
+            for handle, _, match in made_wrong(kind, function.__pussycache_writes__, rules):
+                if match is not None:
                     self.indexes.setdefault(id(handle), set()).add(match.at)
-                found.append((handle, of_class, match))
-        self._effects[id(writing)] = found
-        return found
+
+
+def made_wrong(
+    kind: type, writing: Writing, rules: tuple[Forget, ...]
+) -> Iterator[tuple[Handle, bool, Match | None]]:
+    """Yield what a write makes wrong, as the class is now."""
+    for rule in rules:
+        for handle, of_class in named_by(kind, rule, writing.method.name):
+            match = None
+            if rule.mapped:
+                match = Match.of(rule, handle.method, handle.cached, writing.method)
+            yield handle, of_class, match
 
 
 def named_by(kind: type, rule: Forget, writing: str) -> Iterator[tuple[Handle, bool]]:

@@ -93,6 +93,11 @@ class _Method:
             )
         self.handle = handle
         self.owner = getattr(method, "__self__", None)
+        if self.owner is None and handle.owned:
+            raise ConfigurationError(
+                f"{operation} takes {method.__qualname__} of an object, not of its class; "
+                "take the method from the proxy or the instance"
+            )
         self.table: Table = handle.table(self.owner)
         self.me = handle.me(self.owner)
         self.plan = handle.plan(self.table)

@@ -239,7 +239,7 @@ def _bare(some: Any) -> Any:
 
 def _replaced(proxy: BaseProxy, name: str) -> None:
     about = proxy._pussycache_about
-    if name in about.cached:
+    if name in about.scope.tables:
         about.scope.table(name).forget_all(Cause(f"{name} was replaced"))
 
 

@@ -115,11 +115,15 @@ def _renamed(code: CodeType, names: Mapping[str, str]) -> CodeType:
     )
 
 
-def binder(params: Sequence[Parameter]) -> Callable[..., tuple[Any, ...]]:
-    """Return a function with these parameters that returns the arguments, in order."""
+def binder(params: Sequence[Parameter], name: str) -> Callable[..., tuple[Any, ...]]:
+    """Return a function with these parameters that returns the arguments, in order.
+
+    :param name: what errors about the arguments are to call it.
+    """
     text = Text(params)
     source = f"def bind({text.list(first=False)}):\n    return {text.tuple()}"
-    bind: Callable[..., tuple[Any, ...]] = made(source, "bind", text.defaults)
+    bind: FunctionType = made(source, "bind", text.defaults)
+    bind.__name__ = bind.__qualname__ = name
     return bind
 
 

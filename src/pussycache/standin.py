@@ -147,7 +147,7 @@ def _make_class(
             table=operator.attrgetter(slot),
             call=_calling(call_of, name),
             me=operator.attrgetter(TARGET),
-            bind=binder(method.params),
+            bind=binder(method.params, name),
         )
         space[name] = function
     for name in writes:

@@ -6,6 +6,7 @@ Which fences a write raises, and when, is said in engine/writes.py; what it make
 from __future__ import annotations
 
 import sys
+import weakref
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -41,7 +42,7 @@ def writer(
     :param effects: gives, for the owner, what a write makes wrong.
     :param call: gives, for the owner, the bare method.
     """
-    bind = binder(method.params)
+    bind = binder(method.params, method.name)
     names = tuple(method.positions)
 
     def write_of(owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Write:
@@ -82,6 +83,8 @@ def writer(
             later = write_of(owner, args, kwargs)
             later.begin()
             result.add_done_callback(lambda done: later.end())
+            # One that is dropped unfinished is never done.
+            weakref.finalize(result, later.end).atexit = False
         elif (entered := generator_of(result)) is not None:
             # Used as a decorator, it is made anew for each call, from its function.
             bare = result.func

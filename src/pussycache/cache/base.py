@@ -1,7 +1,7 @@
 """The vocabulary that all caches share: that of Django's low-level cache API, sync and async.
 
 A cache brings a few primitives and gets the rest from here. How proxies use a cache is not said
-here: see `pussycache.engine.generations.Home`.
+here: see `pussycache.engine.home.Home`.
 """
 
 from __future__ import annotations

@@ -27,16 +27,18 @@ class SecondChance:
 
     :param room: how many entries there may be.
     :param evicted: is told a number for each entry thrown out, for explanations.
+    :param garbage: takes what is to be freed once no lock is held.
     """
 
-    __slots__ = ("_evicted", "_keys", "_room", "_tables", "live")
+    __slots__ = ("_evicted", "_garbage", "_keys", "_room", "_tables", "live")
 
-    def __init__(self, room: float, evicted: Callable[[int], object]) -> None:
+    def __init__(self, room: float, evicted: Callable[[int], object], garbage: deque[Any]) -> None:
         # Two queues in step cost 16 bytes an entry; a queue of pairs would cost 64.
         self._keys: deque[Any] = deque()
         self._tables: deque[Table] = deque()
         self._room = room
         self._evicted = evicted
+        self._garbage = garbage
         self.live = 0
 
     def admit(self, table: Table, key: Any) -> Entry | None:
@@ -54,7 +56,11 @@ class SecondChance:
         while True:
             key, table = keys.popleft(), tables.popleft()
             entries = table.entries if table.hidden is None else table.hidden
-            entry = entries.get(key)
+            try:
+                entry = entries.get(key)
+            except Exception:
+                # Its arguments cannot be hashed or compared any more: nobody finds it.
+                continue
             if entry is None or entry.key is not key:
                 continue
             if entry.hits:
@@ -75,14 +81,17 @@ class SecondChance:
     def left(self, count: int) -> None:
         """Take note that so many entries are gone; which ones is found out in time."""
         self.live -= count
+        if self.live <= 0:
+            self.live = 0
+            self._garbage += (self._keys, self._tables)
+            self._keys, self._tables = deque(), deque()
 
     def _tidy(self) -> None:
         # More than half of the queue is gone: a few steps with every admission keep it so bounded.
         keys, tables = self._keys, self._tables
         for _ in range(_TIDY_AT_ONCE):
             key, table = keys.popleft(), tables.popleft()
-            entry = table.kept.get(key)
-            if entry is not None and entry.key is key:
+            if _entry(table, key) is not None:
                 keys.append(key)
                 tables.append(table)
 
@@ -91,7 +100,14 @@ class SecondChance:
         return [
             (table, key)
             for key, table in zip(self._keys, self._tables, strict=True)
-            if (entry := table.kept.get(key)) is not None
-            and entry.key is key
-            and entry.deadline <= now
+            if (entry := _entry(table, key)) is not None and entry.deadline <= now
         ]
+
+
+def _entry(table: Table, key: Any) -> Entry | None:
+    """Return the entry that stands for this key object, if it is there still."""
+    try:
+        entry = table.kept.get(key)
+    except Exception:
+        return None
+    return entry if entry is not None and entry.key is key else None

@@ -9,6 +9,7 @@ import os
 import weakref
 from typing import TYPE_CHECKING, Final, Protocol
 
+from pussycache.cache.reclaim import reclaimer
 from pussycache.engine import singleflight
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def _after() -> None:
 
 def _in_child() -> None:
     singleflight.forget_others()
+    reclaimer.forget_others()
     for cache in _held:
         cache.forget_others()
     _after()

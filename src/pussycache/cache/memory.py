@@ -63,14 +63,15 @@ class MemoryCache(Cache):
         if max_entries is not None and (type(max_entries) is not int or max_entries < 1):
             raise ConfigurationError(
                 f"max_entries must be a positive number or None, not {max_entries!r}; "
-                "to store nothing use NullCache()"
+                "None is no bound, and to store nothing use NullCache()"
             )
         self.max_entries = max_entries
         # Reentrant: a key's own __eq__, or garbage collected meanwhile, may come back to us.
         self.lock: Lock = _thread.RLock()
         self.history = History()
         room = math.inf if max_entries is None else max_entries
-        self.budget = SecondChance(room, self.history.evicted)
+        self.garbage: deque[Any] = deque()
+        self.budget = SecondChance(room, self.history.evicted, self.garbage)
         self._plain = Table(self, "")
         self._scopes: dict[int, tuple[weakref.ref[Any], weakref.ref[Scope]]] = {}
         self._named: weakref.WeakValueDictionary[Any, Scope] = weakref.WeakValueDictionary()
@@ -89,7 +90,9 @@ class MemoryCache(Cache):
             for table, key in self.budget.expired(read()):
                 table.remove(key)
                 self.history.note(table.serial, key, "expired")
-            return self.budget.live
+            live = self.budget.live
+        self.sweep()
+        return live
 
     # Whose entries they are.
 
@@ -139,19 +142,32 @@ class MemoryCache(Cache):
                 self._bury()
             finally:
                 self.lock.release()
+            self.sweep()
 
     def _bury(self) -> None:
         while self._graves:
             scope = self._graves.popleft()
             cause = Cause("the object was freed")
-            for table in scope.tables.values():
+            for table in list(scope.tables.values()):
                 table.forget_all(cause)
 
     # What the tables ask for, under the lock.
 
     def discard(self, table: Table, entries: dict[Any, Any], cause: Cause) -> None:
-        """Free a replaced dictionary in slices."""
-        reclaimer.free(entries, partial(self._farewell, table, cause))
+        """Have a replaced dictionary freed, by the next `sweep`."""
+        self.garbage.append((entries, partial(self._farewell, table, cause)))
+
+    def sweep(self) -> None:
+        """Free what was thrown away, once this thread holds no lock."""
+        while self.garbage and not self.lock._is_owned():  # type: ignore[attr-defined]
+            try:
+                thrown = self.garbage.popleft()
+            except IndexError:
+                return
+            if type(thrown) is tuple:
+                reclaimer.free(*thrown)
+            elif type(thrown) is deque:
+                reclaimer.free(thrown)
 
     def _farewell(self, table: Table, cause: Cause, key: Any, entry: Any) -> None:
         if type(entry) is Entry:
@@ -206,8 +222,9 @@ class MemoryCache(Cache):
             cause = Cause("clear")
             self._plain.forget_all(cause)
             for scope in self._all_scopes():
-                for table in scope.tables.values():
+                for table in list(scope.tables.values()):
                     table.forget_all(cause)
+        self.sweep()
 
     def forget_others(self) -> None:
         """Forget the loads and the writers of threads that are not here: see forks.py."""
@@ -216,8 +233,8 @@ class MemoryCache(Cache):
             scope.forget_others()
 
     def _all_scopes(self) -> list[Scope]:
-        owned = [known[1]() for known in self._scopes.values()]
-        return [*self._named.values(), *(scope for scope in owned if scope is not None)]
+        owned = [known[1]() for known in list(self._scopes.values())]
+        return [*list(self._named.values()), *(scope for scope in owned if scope is not None)]
 
     def _until(self, timeout: Timeout) -> float | None:
         lasting = self.lasting(timeout)

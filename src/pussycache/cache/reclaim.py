@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 __all__ = ["reclaimer"]
@@ -23,14 +24,23 @@ class Reclaimer:
     """The process's one freer of dictionaries."""
 
     def __init__(self) -> None:
-        self._work: deque[tuple[dict[Any, Any], Callable[[Any, Any], object] | None]] = deque()
+        self._work: deque[
+            tuple[dict[Any, Any] | deque[Any], Callable[[Any, Any], object] | None]
+        ] = deque()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
+    def forget_others(self) -> None:
+        """Begin anew in a forked child, where the thread is not."""
+        self._wake = threading.Event()
+        self._thread = None
+
     def free(
-        self, garbage: dict[Any, Any], farewell: Callable[[Any, Any], object] | None = None
+        self,
+        garbage: dict[Any, Any] | deque[Any],
+        farewell: Callable[[Any, Any], object] | None = None,
     ) -> None:
-        """Empty a dictionary that nobody looks into any more; ``farewell`` sees each item first."""
+        """Empty what nobody looks into any more; ``farewell`` sees a dictionary's items first."""
         self._slice(garbage, farewell, _AT_ONCE)
         if garbage:
             self._work.append((garbage, farewell))
@@ -45,15 +55,19 @@ class Reclaimer:
 
     @staticmethod
     def _slice(
-        garbage: dict[Any, Any], farewell: Callable[[Any, Any], object] | None, count: int
+        garbage: dict[Any, Any] | deque[Any],
+        farewell: Callable[[Any, Any], object] | None,
+        count: int,
     ) -> None:
-        try:
+        with suppress(KeyError, IndexError):
+            if isinstance(garbage, deque):
+                for _ in range(count):
+                    garbage.pop()
+                return
             for _ in range(count):
                 key, value = garbage.popitem()
                 if farewell is not None:
                     farewell(key, value)
-        except KeyError:
-            pass
 
     def _run(self) -> None:
         while True:

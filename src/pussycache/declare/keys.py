@@ -68,7 +68,7 @@ def _part(value: Any, me: object) -> Hashable:
     kind = type(value)
     if kind in ATOMS:
         return value  # type: ignore[no-any-return]
-    if value is me:
+    if value is me or _stands_for(value, me):
         return ITSELF
     try:
         own = getattr(kind, "__cache_key__", None)
@@ -88,6 +88,10 @@ def _part(value: Any, me: object) -> Hashable:
             f"{_named(kind)} has no canonical form ({type(error).__name__}: {error})"
         ) from None
     return value  # type: ignore[no-any-return]
+
+
+def _stands_for(value: Any, me: object) -> bool:
+    return hasattr(type(value), "_pussycache_slots") and value._pussycache_target is me
 
 
 def _encoder_of(kind: type) -> Callable[[Any, object], Hashable] | None:
@@ -207,6 +211,9 @@ def loose(value: Any) -> Hashable:
     """
     if type(value) in ATOMS:
         return value  # type: ignore[no-any-return]
+    if hasattr(type(value), "__cache_key__"):
+        # It says itself which of its like have one entry, whatever its comparison says.
+        return _OTHER
     if isinstance(value, tuple):
         value = tuple([loose(item) for item in value])
     elif isinstance(value, set):

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pussycache.errors import ConfigurationError
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from pussycache.types import Ttl
 
 __all__ = ["Cached", "CachedMethods", "declared", "seconds", "seconds_left"]
-
-FOR_EVER: Final = math.inf
 
 
 def seconds(value: object, what: str) -> float:
@@ -36,7 +34,9 @@ def seconds(value: object, what: str) -> float:
             f"{what} must be a number of seconds or a timedelta, not {value!r}"
         )
     number = float(value)
-    if math.isnan(number) or number < 0:
+    if math.isnan(number):
+        raise ConfigurationError(f"{what} must be a number of seconds, not {value!r}")
+    if number < 0:
         raise ConfigurationError(
             f"{what} must not be negative, it is {value!r}; "
             "0 stores nothing, math.inf keeps for ever"

@@ -49,6 +49,12 @@ class Each:
 
     source: str | Callable[[Call], Iterable[Any]]
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.source, str) and not callable(self.source):
+            raise ConfigurationError(
+                f"Each takes the name of a parameter or a callable, not {self.source!r}"
+            )
+
 
 Source: TypeAlias = "str | Each | Callable[[Call], Any]"
 

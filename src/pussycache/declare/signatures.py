@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["ANY_SIGNATURE", "Method", "find", "method_of"]
 
 _POSITIONAL: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+# Without these, Python cannot make an object or find a method.
+_NEVER: Final = frozenset(
+    {"__class__", "__del__", "__delattr__", "__dict__", "__getattr__", "__getattribute__"}
+    | {"__init__", "__init_subclass__", "__new__", "__set_name__", "__setattr__"}
+)
 _VARIADIC: Final = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 ANY_SIGNATURE: Final = (
@@ -44,10 +49,6 @@ class Method:
         self.kind = kind
         self.params = params
         self.owner = owner
-
-    @property
-    def is_async(self) -> bool:
-        return self.kind == "coroutine"
 
     @functools.cached_property
     def positions(self) -> dict[str, int]:
@@ -119,6 +120,11 @@ def find(target: object, name: str, argument: str) -> Method:
     if not isinstance(name, str):
         raise ConfigurationError(f"{argument} must hold names of methods, not {name!r}")
     owner = type(target).__qualname__
+    if name in _NEVER:
+        raise ConfigurationError(
+            f"{argument} names {name!r}, which Python itself needs to make objects and find "
+            "methods; name another method"
+        )
     raw = _static(target, name)
     if isinstance(raw, (property, functools.cached_property)):
         raise ConfigurationError(

@@ -27,16 +27,17 @@ def run(plan: Plan, table: Table, me: object, call: Any, values: tuple[Any, ...]
     """
     if key is None or clock.switches:
         return drive(answer(plan, table, values, me), plan, call, values)
-    found = table.enter(key, values)
-    if type(found) is not Flight:
-        return drive(answer(plan, table, values, me, (key, found)), plan, call, values)
+    found: Any = None
+    token = None
     try:
+        found = table.enter(key, values)
+        if type(found) is not Flight:
+            return drive(answer(plan, table, values, me, (key, found)), plan, call, values)
         found.token = token = LOADING.set(found)
         try:
             got = call(*values) if plan.invoke is None else plan.invoke(call, values)
         except BaseException as error:
             got = Failure(error)
-        LOADING.reset(token)
         keeping = plan.keeping
         if keeping.plain and type(got) in ATOMS:
             table.finish(key, found, values, got, clock.hot["time"]() + keeping.lasting)
@@ -45,14 +46,18 @@ def run(plan: Plan, table: Table, me: object, call: Any, values: tuple[Any, ...]
             return got
         got = landed(plan, table, key, found, values, me, got)
     except BaseException:
-        # Out of stack, as a rule: no call that needs a frame of its own, then.
-        table.acquire()
-        if table.flights.get(key) is found:
-            del table.flights[key]
-        table.release()
-        for tell in found:
-            tell(ABANDONED)
+        if type(found) is Flight:
+            # Out of stack, as a rule: no call that needs a frame of its own, then.
+            table.acquire()
+            if table.flights.get(key) is found:
+                del table.flights[key]
+            table.release()
+            for tell in found:
+                tell(ABANDONED)
         raise
+    finally:
+        if token is not None:
+            LOADING.reset(token)
     if type(got) is Failure:
         try:
             raise got.error
@@ -66,24 +71,25 @@ def drive(flow: Generator[Step, Any, Any], plan: Plan, call: Any, values: tuple[
     """Run a flow to its end in this thread; ``call`` is the bare method."""
     invoke = plan.invoke
     got: Any = None
+    token = None
     try:
         while True:
             step = flow.send(got)
             if type(step) is Wait:
                 got = _wait(step, flow)
                 continue
-            token = None
             if step is not None:
+                # To the end of the flow: what it does with the result belongs to the load.
                 step.token = token = LOADING.set(step)
             try:
                 got = call(*values) if invoke is None else invoke(call, values)
             except BaseException as error:
                 got = Failure(error)
-            finally:
-                if token is not None:
-                    LOADING.reset(token)
     except StopIteration as stop:
         got = stop.value
+    finally:
+        if token is not None:
+            LOADING.reset(token)
     if type(got) is Failure:
         try:
             raise got.error

@@ -93,7 +93,11 @@ class History:
     def note(self, table: int, key: Any, reason: str, why: Cause | str | None = None) -> None:
         """Remember the last thing that happened to a call."""
         events = self._events
-        place = hash(key) ^ table
+        try:
+            place = hash(key) ^ table
+        except Exception:
+            # An argument that cannot be hashed any more: there is nothing to find it by.
+            return
         events.pop(place, None)
         events[place] = (reason, time.time(), why)
         self._evicted.append(~place)

@@ -181,52 +181,48 @@ class Table:
     ) -> bool:
         """End a load and store what it brought, unless a write has overtaken it."""
         dropped = None
-        # Not a with block: on the way of every miss, its two calls cost half as much.
-        self.acquire()
-        try:
-            self.loads += 1
-            flights = self.flights
-            if flights.get(key) is not flight:
-                self.home.history.note(self.serial, key, "bypassed-by-write", _OVERTAKEN)
-                return False
-            # A load may have been entered while a writer raised its fence.
-            if self.hidden is None and not (self.fences and self.fenced(values)):
-                if self.mixed and expires != math.inf:
-                    # Some who read here do not look at the clock: a negative expiry sends everybody
-                    # to `begin`, which does.
-                    expires = -expires
-                entry = Entry()
-                entry.value = value
-                entry.expires = expires
-                entry.hits = 0
-                # An object of its own: so the queue of evictions can tell it from an earlier one.
-                entry.key = key or _NoArguments()
-                if self.indexes:
-                    self._index(entry.key, values)
-                entries = self.entries
-                dropped = entries.setdefault(key, entry)
-                if self.entries is not entries:
-                    # To compare keys is to run their code, and that has written.
+        with self.lock:
+            try:
+                self.loads += 1
+                flights, entries = self.flights, self.entries
+                if flights.get(key) is not flight:
+                    self.home.history.note(self.serial, key, "bypassed-by-write", _OVERTAKEN)
                     return False
-                if dropped is entry:
-                    dropped = self._admit(self, entry.key)
-                else:
-                    # The dictionary keeps the key it has, and the entry its place in the queue.
-                    entry.key = dropped.key
-                    entries[key] = entry
-                    self.hits += dropped.hits
-            # Only now: whoever finds no load under way finds the entry.
-            if flights.pop(key, None) is not flight:
-                self.remove(key)
+                # A load may have been entered while a writer raised its fence.
+                if self.hidden is None and not (self.fences and self.fenced(values)):
+                    if self.mixed and expires != math.inf:
+                        # Some who read here do not look at the clock: a negative expiry sends
+                        # everybody to `begin`, which does.
+                        expires = -expires
+                    entry = Entry()
+                    entry.value = value
+                    entry.expires = expires
+                    entry.hits = 0
+                    # An object of its own: the queue of evictions tells it from earlier ones.
+                    entry.key = key or _NoArguments()
+                    if self.indexes:
+                        self._index(entry.key, values)
+                    dropped = entries.setdefault(key, entry)
+                    if self.entries is not entries:
+                        # To compare keys is to run their code, and that has written.
+                        return False
+                    if dropped is entry:
+                        dropped = self._admit(self, entry.key)
+                    else:
+                        # The dictionary keeps the key it has, and the entry its place in the queue.
+                        entry.key = dropped.key
+                        entries[key] = entry
+                        self.hits += dropped.hits
+                # Only now: whoever finds no load under way finds the entry.
+                if self.flights is not flights or flights.pop(key, None) is not flight:
+                    self.remove(key)
+                    return False
+            except Exception:
+                # Keys that refuse to be compared: nothing that is here, or runs now, can be
+                # trusted to be found when it must be.
+                self._replace(Cause("arguments that cannot be compared"))
+                self.flights = {}
                 return False
-        except Exception:
-            # Keys that refuse to be compared: nothing that is here, or runs now, can be trusted to
-            # be found when it must be.
-            self._replace(Cause("arguments that cannot be compared"))
-            self.flights = {}
-            return False
-        finally:
-            self.release()
         # What was replaced or thrown out is freed here, outside the lock.
         del dropped
         return True
@@ -255,6 +251,7 @@ class Table:
                     self.hidden, self.entries = self.entries, {}
             else:
                 self._drop(fence, cause)
+        self.home.sweep()
 
     def open(self, fence: Fence, cause: Cause) -> None:
         """End a write."""
@@ -264,21 +261,24 @@ class Table:
             self._drop(fence, cause)
             if self.hidden is not None and not any(f.hides for f in self.fences):
                 self.entries, self.hidden = self.hidden, None
+        self.home.sweep()
 
     def put(self, key: Any, values: tuple[Any, ...], value: Any, expires: float | None) -> bool:
         """Store a value from outside: a write of one entry that begins and ends at once."""
         with self.lock:
             self.flights.pop(key, None)
             if self.hidden is not None or (self.fences and self.fenced(values)):
+                self.remove(key)
                 return False
             if expires is None or not self.home.open_to_loads:
                 self.remove(key)
                 return False
             flight = self.flights[key] = Flight()
             flight.values = values
-            self.finish(key, flight, values, value, expires)
+            stored = self.finish(key, flight, values, value, expires)
             self.loads -= 1
-            return True
+        self.home.sweep()
+        return stored
 
     def forget(self, key: Any, cause: Cause) -> bool:
         """Forget one entry: a write of one entry that begins and ends at once."""
@@ -289,7 +289,8 @@ class Table:
                 return False
             self.invalidations += 1
             self.home.history.note(self.serial, key, "invalidated", cause)
-            return entry.deadline > read()
+        self.home.sweep()
+        return entry.deadline > read()
 
     def forget_others(self) -> None:
         """Forget the loads and the writers of threads that are not here: see cache/forks.py."""
@@ -304,6 +305,7 @@ class Table:
         with self.lock:
             self.invalidations += 1
             self._replace(cause)
+        self.home.sweep()
 
     def _drop(self, fence: Fence, cause: Cause) -> None:
         if fence.at is None or fence.values is None:
@@ -326,12 +328,12 @@ class Table:
         if self.flights:
             self.flights = {}
         kept = self.kept
-        if not kept:
-            return
         if self.hidden is None:
             self.entries = {}
         else:
             self.hidden = {}
+        if not kept:
+            return
         for at in self.indexes:
             self.home.discard(self, self.indexes[at], cause)
             self.indexes[at] = {}
@@ -354,6 +356,7 @@ class Table:
         if entry is not None:
             self.hits += entry.hits
             self.home.budget.left(1)
+            self.home.garbage.append(entry)
             if self.indexes:
                 self.unindex(key)
         return entry
@@ -367,6 +370,8 @@ class Table:
                 self.indexes[at] = {}
 
     def _index(self, key: Any, values: tuple[Any, ...]) -> None:
+        if key in self.marks:
+            self.unindex(key)
         marks = []
         for at, index in self.indexes.items():
             mark = tuple([loose(values[i]) for i in at])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections import deque
     from types import TracebackType
 
     from pussycache.engine.entry import Cause, Entry, History
@@ -55,5 +56,10 @@ class Home(Protocol):
     def budget(self) -> Budget:
         """Who decides what there is room for."""
 
+    garbage: deque[Any]
+
     def discard(self, table: Any, entries: dict[Any, Any], cause: Cause) -> None:
-        """Free a replaced dictionary in slices."""
+        """Have a replaced dictionary freed, by the next `sweep`."""
+
+    def sweep(self) -> None:
+        """Free what was thrown away, once no lock is held: that may run other people's code."""

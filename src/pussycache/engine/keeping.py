@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import math
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 from pussycache.declare.keys import ATOMS
@@ -152,13 +152,3 @@ def _hand(cached: Cached) -> Callable[[Any], Any] | None:
     if cached.copy == "share":
         return None
     return copy.deepcopy if cached.copy == "deep" else cached.copy  # type: ignore[return-value]
-
-
-async def gathered(source: Any) -> AsyncItems:
-    """Read an asynchronous iterator to its end."""
-    return AsyncItems([item async for item in source])
-
-
-def materialized(source: Iterable[Any]) -> Items:
-    """Read an iterator to its end."""
-    return Items(source)

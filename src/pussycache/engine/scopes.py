@@ -40,19 +40,21 @@ class Scope:
     def forget_others(self) -> None:
         """Forget the loads and the writers of threads that are not here: see cache/forks.py."""
         self._fences = []
-        for table in self.tables.values():
+        for table in list(self.tables.values()):
             table.forget_others()
 
     def shut(self, fence: Fence, cause: Cause) -> None:
         """Begin a write of every method of the object."""
         with self.home.lock:
             self._fences.append(fence)
-            for table in self.tables.values():
+            for table in list(self.tables.values()):
                 table.shut(fence, cause)
+        self.home.sweep()
 
     def open(self, fence: Fence, cause: Cause) -> None:
         """End a write of every method of the object."""
         with self.home.lock:
             self._fences = [other for other in self._fences if other is not fence]
-            for table in self.tables.values():
+            for table in list(self.tables.values()):
                 table.open(fence, cause)
+        self.home.sweep()

@@ -41,27 +41,28 @@ async def drive(
     """Run a flow to its end in this task; ``call`` is the bare coroutine method."""
     invoke = plan.invoke
     got: Any = None
+    token = None
     try:
         while True:
             step = flow.send(got)
             if type(step) is Wait:
                 got = await _wait(step, flow)
                 continue
-            token = None
             if step is not None:
                 step.loop = _running_loop()
+                # To the end of the flow: what it does with the result belongs to the load.
                 step.token = token = LOADING.set(step)
             try:
                 got = await (call(*values) if invoke is None else invoke(call, values))
             except BaseException as error:
                 got = Failure(error)
-            finally:
-                if token is not None:
-                    # A forgotten coroutine is closed by the garbage collector, anywhere.
-                    with suppress(ValueError):
-                        LOADING.reset(token)
     except StopIteration as stop:
         got = stop.value
+    finally:
+        if token is not None:
+            # A forgotten coroutine is closed by the garbage collector, anywhere.
+            with suppress(ValueError):
+                LOADING.reset(token)
     if type(got) is Failure:
         try:
             raise got.error
