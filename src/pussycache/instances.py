@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from pussycache.cache.base import Cache
+from pussycache.cache.forks import watch_writers
 from pussycache.cache.memory import MemoryCache
 from pussycache.compile import Handle
 from pussycache.declare.rules import Match
@@ -56,6 +57,7 @@ class Tables:
         self.by_id: dict[int, Table] = {}
         self._references: dict[int, weakref.ref[Any]] = {}
         self._fences: list[Fence] = []
+        watch_writers(self)
 
     def of(self, owner: Any) -> Table:
         """Return the table of an instance, made at its first use."""
@@ -85,6 +87,10 @@ class Tables:
         with table.lock:
             table.fences = [*table.fences, *self._fences]
         return table
+
+    def forget_others(self) -> None:
+        """Forget the writers of threads that are not here: see cache/forks.py."""
+        self._fences = []
 
     def index(self, at: tuple[int, ...]) -> None:
         """Make the entries of all instances findable by these arguments."""

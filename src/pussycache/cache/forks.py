@@ -15,7 +15,7 @@ from pussycache.engine import singleflight
 if TYPE_CHECKING:
     from pussycache.engine.home import Lock
 
-__all__ = ["watch"]
+__all__ = ["watch", "watch_writers"]
 
 
 class Watched(Protocol):
@@ -36,6 +36,21 @@ def watch(cache: Watched) -> None:
     _caches.add(cache)
 
 
+class Writers(Protocol):
+    """What knows of writers beside the caches."""
+
+    def forget_others(self) -> None:
+        """Forget the writers of threads that are not here."""
+
+
+_writers: Final[weakref.WeakSet[Writers]] = weakref.WeakSet()
+
+
+def watch_writers(writers: Writers) -> None:
+    """Have the writers forgotten that a forked child does not have."""
+    _writers.add(writers)
+
+
 def _before() -> None:
     # With all locks in hand no other thread is in the midst of anything.
     for cache in list(_caches):
@@ -53,6 +68,8 @@ def _in_child() -> None:
     reclaimer.forget_others()
     for cache in _held:
         cache.forget_others()
+    for writers in list(_writers):
+        writers.forget_others()
     _after()
 
 

@@ -136,13 +136,20 @@ class Table:
         flight = Flight()
         if self.indexes:
             flight.values = values
-        other = flights.setdefault(key, flight)
-        if other is not flight:
-            return JOIN, other
-        # A load that ended since the first look has stored its entry before it left.
-        entry = self.entries.get(key)
-        if entry is None or entry.deadline <= hot["time"]():
-            return flight
+        try:
+            other = flights.setdefault(key, flight)
+            if other is not flight:
+                return JOIN, other
+            # A load that ended since the first look has stored its entry before it left.
+            entry = self.entries.get(key)
+            if entry is None or entry.deadline <= hot["time"]():
+                return flight
+        except BaseException:
+            # Keys that refuse to be compared, or a signal: nobody will end what was entered.
+            with self.lock:
+                if any(other is flight for other in list(self.flights.values())):
+                    self.flights = {}
+            raise
         self.misses -= 1
         entry.hits += 1
         self.lose(key, flight)
