@@ -40,36 +40,44 @@ def test_functions_of_one_name_have_entries_of_their_own():
 
 
 def test_a_write_inside_the_end_of_a_load():
-    """A comparison that writes while a load is stored leaves nothing old behind."""
+    """A comparison that writes while a load looks for its own place leaves nothing old behind."""
+    began, go = threading.Event(), threading.Event()
+    armed = []
 
     class Key:
-        armed = False
-
-        def __init__(self, n):
-            self.n = n
-
         def __hash__(self):
             return 7
 
         def __eq__(self, other):
-            if Key.armed:
-                Key.armed = False
+            if armed:
+                armed.pop()
                 proxy.write()
             return self is other
 
     class Armed(Store):
         def read(self, key=1):
             value = self.value
-            Key.armed = self.value == "old" and key is two
+            if key is one:
+                began.set()
+                assert go.wait(10)
+            elif value == "old":
+                armed.append(True)
             return value
 
-    one, two = Key(1), Key(2)
+    one, two = Key(), Key()
     proxy = pussycache.wrap(
         Armed(), cached_methods=["read"], invalidate_methods={"write": ["read"]}
     )
-    proxy.read(one)
-    assert proxy.read(two) == "old"
-    assert proxy.read(two) == "new"
+    running = threading.Thread(target=proxy.read, args=(one,))
+    running.start()
+    assert began.wait(10)
+    try:
+        assert proxy.read(two) == "old"
+        assert not armed
+        assert proxy.read(two) == "new"
+    finally:
+        go.set()
+        running.join(10)
 
 
 def test_a_put_that_a_deferred_write_refuses_takes_the_old_value_away():
@@ -140,7 +148,7 @@ def test_finalizers_run_outside_the_lock():
     class Value:
         def __del__(self):
             inside.set()
-            assert lock.acquire(timeout=5)
+            assert lock.acquire(timeout=10)
             lock.release()
 
     class Values(Store):
@@ -157,9 +165,10 @@ def test_finalizers_run_outside_the_lock():
         assert inside.wait(5)
         reader = threading.Thread(target=proxy.read, args=(2,))
         reader.start()
-        reader.join(5)
+        # Well before the finalizer gives up.
+        reader.join(3)
         stuck = reader.is_alive()
-    writer.join(5)
+    writer.join(10)
     assert not stuck
 
 

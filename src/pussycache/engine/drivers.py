@@ -23,7 +23,7 @@ def run(plan: Plan, table: Table, me: object, call: Any, values: tuple[Any, ...]
     """Answer a call that the hit path could not; ``call`` is the bare method.
 
     A load that meets nobody on its way takes the steps of the flow without the generator, at a
-    third less: ``key`` is known where the arguments are plain, and `None` elsewhere.
+    quarter less: ``key`` is known where the arguments are plain, and `None` elsewhere.
     """
     if key is None or clock.switches:
         return drive(answer(plan, table, values, me), plan, call, values)

@@ -124,7 +124,7 @@ class Table:
 
         Takes no lock: a writer that comes in between replaces the dictionary of loads (or takes
         the load out of it) at its end at the latest, so a load that was entered during a write is
-        not found when it wants to be stored.
+        not found when it wants to be stored, or meets the fence that still stands.
         """
         self.misses += 1
         flights = self.flights
