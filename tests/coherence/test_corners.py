@@ -155,12 +155,10 @@ def test_finalizers_run_outside_the_lock():
         def read(self, key=1):
             return Value() if key == 1 else None
 
-    proxy = pussycache.wrap(
-        Values(), cached_methods=["read"], invalidate_methods={"write": ["read"]}
-    )
+    proxy = pussycache.wrap(Values(), cached_methods=["read"])
     proxy.read(1)
     with lock:
-        writer = threading.Thread(target=proxy.write)
+        writer = threading.Thread(target=pussycache.forget_all, args=(proxy,))
         writer.start()
         assert inside.wait(5)
         reader = threading.Thread(target=proxy.read, args=(2,))
