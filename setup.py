@@ -14,10 +14,13 @@ extensions = []
 if platform.python_implementation() == "CPython" and not sysconfig.get_config_var(
     "Py_GIL_DISABLED"
 ):
-    extensions.append(Extension("pussycache._speed", ["src/pussycache/_speed.c"], optional=True))
+    extensions.append(
+        Extension(
+            "pussycache._speed",
+            ["speed/module.c", "speed/hit.c", "speed/coroutine.c", "speed/through.c"],
+            depends=["speed/speed.h"],
+            optional=True,
+        )
+    )
 
-setup(
-    ext_modules=extensions,
-    # An sdist needs the source, an installed package does not.
-    exclude_package_data={"pussycache": ["*.c"]},
-)
+setup(ext_modules=extensions)

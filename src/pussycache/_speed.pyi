@@ -12,14 +12,15 @@ class Hit:
 
     It takes attributes as a function does. Until `bind_owner` was called there are no hits.
 
-    :param fallback: called with the same arguments on anything but a hit, unless there is ``miss``.
+    :param fallback: called with the same arguments on anything but a hit.
     :param table_type: has a slot ``entries``, a `dict` from keys to entries.
     :param entry_type: has the slots ``expires``, ``hits`` and ``value``.
     :param names: the parameters after the first, all of them positional or by keyword; at most 32.
     :param key_positions: which of them make the key: they, then their types.
     :param defaults: of the last parameters.
     :param timed: whether entries expire by the clock; otherwise the floor is what they must exceed.
-    :param miss: returned on anything but a hit; `None` is to call the fallback.
+    :param asynchronous: whether the fallback is a coroutine function, and so is this: what a call
+        returns looks for a hit when it is awaited.
     """
 
     def __new__(
@@ -32,7 +33,7 @@ class Hit:
         key_positions: tuple[int, ...],
         defaults: tuple[Any, ...],
         timed: bool,
-        miss: object = None,
+        asynchronous: bool = False,
     ) -> Self: ...
     def bind_owner(self, owner: type, slot: str, /) -> None:
         """Answer for instances of a class, whose slot of this name holds the table."""
@@ -45,6 +46,12 @@ class Hit:
     def __getattr__(self, name: str, /) -> Any: ...
     def __setattr__(self, name: str, value: Any, /) -> None: ...
 
+@final
+class Coroutine:
+    """What a call of an asynchronous `Hit` returns; for whoever asks, a `types.CoroutineType`."""
+
+    def __await__(self) -> Any: ...
+
 def use_clock(real: bool, floor: float, /) -> None:
     """Say whether `time.monotonic` is the clock, and what untimed entries' expiry must exceed.
 
@@ -55,4 +62,19 @@ def offset(type: type, name: str, /) -> int:
     """Return where in the memory of its instances a class keeps a slot.
 
     :raises TypeError: if the name is none of the class's ``__slots__``.
+    """
+
+def through(name: str, index: int, count: int, /) -> Any:
+    """Return what stands in a proxy's class for an attribute of its target; on CPython 3.11 only.
+
+    :param index: its number among the ``count`` that the class has.
+    """
+
+def quicken(kind: type, target: str, methods: str, /) -> None:
+    """Have the attributes of a class's instances looked up in C; on CPython 3.11 only.
+
+    What the class has not is looked up on the object in the slot ``target``. The class must have no
+    look-up of its own but one that does the same.
+
+    :param methods: names a slot in which methods of the target are kept.
     """

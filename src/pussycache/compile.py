@@ -71,7 +71,6 @@ class Access(NamedTuple):
 _POSITIONAL: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 _PLAIN: Final = ("function", "coroutine")
 _MOST: Final = 32
-_MISS: Final = Coded("no hit")
 
 
 def planned(method: Method, cached: Cached, ttl: float | None) -> Plan:
@@ -142,12 +141,6 @@ _IN_PYTHON: Final = """\
         pass
 """
 
-_IN_C: Final = """\
-    {o}v = {o}hit({o}self, {names})
-    if {o}v is not {o}miss:
-        return {o}v
-"""
-
 _CALL: Final = """\
 {define} method({params}):
 {hit}    {o}v = {values}
@@ -194,11 +187,10 @@ def reader(
         and all(p.kind is Parameter.POSITIONAL_OR_KEYWORD for p in method.params)
     )
     # A compiled hit calls the function only where it has none itself: it need not look again.
-    look = "" if compiled and not asynchronous else _IN_C if compiled else _IN_PYTHON
+    look = "" if compiled else _IN_PYTHON
     template = _REPLAY if method.kind == "asyncgen" else _CALL.replace("{hit}", look)
     source = template.format(
         o=o,
-        names="".join(f"{name}, " for name in text.names),
         define="async def" if asynchronous else "def",
         wait="await " if asynchronous else "",
         params=text.list(access.first),
@@ -220,42 +212,36 @@ def reader(
         "hand": keeping.hand or fresh,
         **given,
     }
-    if compiled and asynchronous:
-        objects["hit"] = _compiled(None, method, cached, keeping, _MISS)
-        objects["miss"] = _MISS
     closed = {o + name: value for name, value in objects.items()}
     function = named(made(source, "method", closed | text.defaults), method, access.first)
-    if not compiled:
-        return function
-    if asynchronous:
-        function.__pussycache_hit__ = objects["hit"]  # type: ignore[attr-defined]
-        return function
-    hit: Any = _compiled(function, method, cached, keeping)
-    functools.update_wrapper(hit, function).__wrapped__ = function.__wrapped__  # type: ignore[attr-defined]
-    hit.__pussycache_hit__ = hit
-    return hit  # type: ignore[no-any-return]
+    return _compiled(function, method, cached, keeping) if compiled else function
 
 
-def _compiled(
-    fallback: Any, method: Method, cached: Cached, keeping: Keeping, miss: object = None
-) -> Any:
-    return Hit(
-        fallback,
+# By which `inspect` knows what is like a function, and whether it is one that has to be awaited.
+_OF_A_FUNCTION: Final = ("__code__", "__defaults__", "__kwdefaults__")
+
+
+def _compiled(function: FunctionType, method: Method, cached: Cached, keeping: Keeping) -> Any:
+    hit = Hit(
+        function,
         table_type=Table,
         entry_type=Entry,
         names=tuple([p.name for p in method.params]),
         key_positions=tuple(method.key_positions(cached)),
         defaults=tuple([p.default for p in method.params if p.default is not Parameter.empty]),
         timed=keeping.timed,
-        miss=miss,
+        asynchronous=method.kind == "coroutine",
     )
+    functools.update_wrapper(hit, function).__wrapped__ = function.__wrapped__  # type: ignore[attr-defined]
+    for name in _OF_A_FUNCTION:
+        setattr(hit, name, getattr(function, name))
+    return hit
 
 
 def at_home(function: Any, owner: type, slot: str) -> None:
     """Tell a compiled hit, if there is one, the class whose instances keep the table in a slot."""
-    hit = getattr(function, "__pussycache_hit__", None)
-    if hit is not None:
-        hit.bind_owner(owner, slot)
+    if Hit is not None and type(function) is Hit:
+        function.bind_owner(owner, slot)
 
 
 _NIL: Final = Coded("not given")

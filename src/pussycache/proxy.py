@@ -23,7 +23,7 @@ from pussycache.engine.scopes import Scope
 from pussycache.engine.writes import Effect
 from pussycache.errors import ConfigurationError
 from pussycache.specials import static
-from pussycache.standin import TARGET, class_for
+from pussycache.standin import MORE_SLOTS, TARGET, class_for
 
 __all__ = ["BaseProxy", "cache_of", "wrap"]
 
@@ -77,7 +77,7 @@ class BaseProxy:
     True
     """
 
-    __slots__ = ("__weakref__", "_pussycache_about", "_pussycache_target")
+    __slots__ = ("__weakref__", "_pussycache_about", "_pussycache_target", *MORE_SLOTS)
 
     cached_methods: CachedMethods = ()
     invalidate_methods: InvalidateMethods = {}  # noqa: RUF012

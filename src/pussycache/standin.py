@@ -22,15 +22,21 @@ from pussycache.declare.policy import Cached
 from pussycache.declare.signatures import Method
 from pussycache.engine.flow import Plan
 from pussycache.engine.generations import Table
+from pussycache.engine.speed import quicken, through
 from pussycache.engine.writes import Effect
 from pussycache.source import binder
 from pussycache.specials import PATTERNS, specials, static
 from pussycache.writers import writer
 
-__all__ = ["TARGET", "class_for"]
+__all__ = ["MORE_SLOTS", "TARGET", "class_for"]
 
 TARGET: Final = "_pussycache_target"
 """Where a proxy keeps what it stands for."""
+
+_METHODS: Final = "_pussycache_methods"
+
+MORE_SLOTS: Final = () if through is None else (_METHODS,)
+"""The slots that a proxy needs for the extension's sake: methods of its target."""
 
 _made: Final[weakref.WeakValueDictionary[Any, type]] = weakref.WeakValueDictionary()
 # Those that are worth keeping for the next object, when no proxy is left.
@@ -170,6 +176,8 @@ def _make_class(
     # What the class itself needed until here is read from the target by now.
     for name in ("__module__", "__annotations__", "__slots__"):
         type.__setattr__(made, name, _reading(name))
+    if quicken is not None and not said & {"__getattr__", "__getattribute__"}:
+        quicken(made, TARGET, _METHODS)
     return made
 
 
@@ -241,15 +249,21 @@ def _forwards(said: set[str], kind: type, self_calls: bool) -> dict[str, Any]:
         "_cache": property(_cache_or_own),
         "_proxied": property(_proxied_or_own),
     }
-    for name in dir(kind):
-        if name.startswith(("__", "_pussycache_")) or name in made or name in said or "." in name:
-            continue
+    names = [
+        name
+        for name in dir(kind)
+        if not (name.startswith(("__", "_pussycache_")) or name in made or name in said)
+        and "." not in name
+    ]
+    for i, name in enumerate(names):
         if self_calls:
             made[name] = property(_getting(name))
-            continue
-        raw = static(kind, name)
-        function = forwarder(name, raw, TARGET) if _is_plain(raw, kind) else None
-        made[name] = function or property(operator.attrgetter(f"{TARGET}.{name}"))
+        elif through is not None:
+            made[name] = through(name, i, len(names))
+        else:
+            raw = static(kind, name)
+            function = forwarder(name, raw, TARGET) if _is_plain(raw, kind) else None
+            made[name] = function or property(operator.attrgetter(f"{TARGET}.{name}"))
     return made
 
 

@@ -11,6 +11,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pussycache.declare.keys import ATOMS
+from pussycache.engine.speed import Coroutine
 from pussycache.engine.writes import Write
 from pussycache.source import binder, named
 
@@ -76,7 +77,7 @@ def writer(
         write.end(result)
         if type(result) in ATOMS:
             return result
-        if type(result) is CoroutineType:
+        if type(result) in (CoroutineType, Coroutine):
             return awaited(owner, args, kwargs, result)
         if hasattr(type(result), "add_done_callback"):
             # A task or a future: what it does, it does until it is done.

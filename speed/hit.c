@@ -1,48 +1,15 @@
-/* The hit path of a cached method of a proxy, compiled: what compile.py generates as _HIT, sooner.
+/* The hit path of a cached method of a proxy, compiled: what compile.py generates as _IN_PYTHON,
+   sooner.
 
    Only hits are answered here. Whatever is unusual about a call is handed on as it came, so that
    what happens then is decided once, in Python. The count of hits relies on the GIL. */
 
-#include <Python.h>
-#include <stdbool.h>
-#include <structmember.h>
+#include "speed.h"
 
-enum { MOST_PARAMETERS = 32, NAME_NOT_KNOWN = -1 };
+enum { NAME_NOT_KNOWN = -1 };
 
 /* From 3.14 on a tuple keeps its hash, and cannot be filled twice. */
 #define REUSE_KEYS (PY_VERSION_HEX < 0x030E0000)
-
-/* What engine/clock.py says; one for each interpreter. */
-typedef struct {
-    int real;     /* time.monotonic is the clock, and caching is on */
-    double floor; /* what an expiry must exceed where entries cannot expire by time */
-} Clock;
-
-typedef struct {
-    PyObject_HEAD
-    vectorcallfunc vectorcall;
-    PyObject *dict;
-    PyObject *weakrefs;
-    PyObject *module; /* keeps the clock's memory as long as this may read it */
-    const Clock *clock;
-    PyObject *fallback;
-    PyObject *miss; /* NULL: call the fallback */
-    /* Offsets are read from an object only after its type was compared with the one before it. */
-    PyTypeObject *owner; /* NULL until the generated class exists */
-    Py_ssize_t table;
-    PyTypeObject *table_type;
-    Py_ssize_t entries;
-    PyTypeObject *entry_type;
-    Py_ssize_t expires, hits, value;
-    PyObject *names;
-    PyObject *defaults; /* of the last parameters */
-    int timed;
-    PyObject *spare_key; /* a tuple to fill, or NULL; nobody else has it */
-    Py_ssize_t key_length; /* without the types */
-    unsigned char key_positions[MOST_PARAMETERS];
-} Hit;
-
-#define SLOT(object, offset) (*(PyObject **)((char *)(object) + (offset)))
 
 /* Whether `time.monotonic() < expires`; false with an error if there is no telling. */
 static bool
@@ -89,9 +56,10 @@ position(const Hit *self, PyObject *name)
     return NAME_NOT_KNOWN;
 }
 
-/* Put the arguments in the order of the parameters, borrowed; false if they do not fit. */
-static bool
-bind(const Hit *self, PyObject *const *args, Py_ssize_t given, PyObject *kwnames, PyObject **bound)
+bool
+pc_bind(
+    const Hit *self, PyObject *const *args, Py_ssize_t given, PyObject *kwnames,
+    PyObject **bound)
 {
     Py_ssize_t count = PyTuple_GET_SIZE(self->names);
     for (Py_ssize_t i = 0; i < count; i++) {
@@ -203,7 +171,7 @@ serve(const Hit *self, PyObject *entry)
         return NULL;
     }
     double until = PyFloat_AS_DOUBLE(expires);
-    if (!(self->timed ? is_ahead(until) : until > self->clock->floor)) {
+    if (!(self->timed ? is_ahead(until) : until > self->state->floor)) {
         return NULL;
     }
     int overflow;
@@ -222,34 +190,23 @@ serve(const Hit *self, PyObject *entry)
     return value;
 }
 
-/* 1 and a new reference if the call is a hit, 0 if it is none, -1 and an error if it must stop. */
-static int
-answer(
-    Hit *self, PyObject *const *args, Py_ssize_t given, PyObject *kwnames, PyObject **result)
+bool
+pc_serves(const Hit *self, PyObject *owner)
 {
     /* Also whoever calls this after the garbage collector has cleared it finds no owner. */
-    if (given < 1 || self->owner == NULL || !PyObject_TypeCheck(args[0], self->owner)) {
-        return 0;
-    }
-    if (self->timed && !self->clock->real) {
-        return 0;
-    }
-    Py_ssize_t count = PyTuple_GET_SIZE(self->names);
-    PyObject *bound[MOST_PARAMETERS];
-    PyObject *const *values = args + 1;
-    given--;
-    if (given != count || kwnames != NULL) {
-        if (given > count || !bind(self, values, given, kwnames, bound)) {
-            return 0;
-        }
-        values = bound;
-    }
+    return self->owner != NULL && PyObject_TypeCheck(owner, self->owner)
+           && (self->state->real || !self->timed);
+}
+
+int
+pc_answer(Hit *self, PyObject *owner, PyObject *const *values, PyObject **result)
+{
     /* First of all, because the garbage collector may run here, and any finalizer with it. */
     PyObject *key = take_key(self, values);
     if (key == NULL) {
         return passed();
     }
-    PyObject *entry = find(self, args[0], key);
+    PyObject *entry = find(self, owner, key);
     *result = entry == NULL ? NULL : serve(self, entry);
     int found = *result != NULL ? 1 : PyErr_Occurred() ? passed() : 0;
     give_key(self, key);
@@ -261,13 +218,24 @@ static PyObject *
 hit_vectorcall(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
     Hit *self = (Hit *)op;
-    PyObject *result;
-    int found = answer(self, args, PyVectorcall_NARGS(nargsf), kwnames, &result);
-    if (found != 0) {
-        return found > 0 ? result : NULL;
+    Py_ssize_t given = PyVectorcall_NARGS(nargsf) - 1;
+    if (self->asynchronous) {
+        return pc_coroutine(self, args, given, kwnames);
     }
-    if (self->miss != NULL) {
-        return Py_NewRef(self->miss);
+    if (given >= 0 && pc_serves(self, args[0])) {
+        Py_ssize_t count = PyTuple_GET_SIZE(self->names);
+        PyObject *bound[MOST_PARAMETERS];
+        PyObject *const *values = args + 1;
+        bool fits = true;
+        if (given != count || kwnames != NULL) {
+            fits = given <= count && pc_bind(self, values, given, kwnames, bound);
+            values = bound;
+        }
+        PyObject *result;
+        int found = fits ? pc_answer(self, args[0], values, &result) : 0;
+        if (found != 0) {
+            return found > 0 ? result : NULL;
+        }
     }
     if (self->fallback == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "called after it was cleared as garbage");
@@ -276,9 +244,8 @@ hit_vectorcall(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwn
     return PyObject_Vectorcall(self->fallback, args, nargsf, kwnames);
 }
 
-/* Return the offset of a slot that holds an object, or -1 and an error. */
-static Py_ssize_t
-slot_offset(PyTypeObject *type, PyObject *name)
+Py_ssize_t
+pc_slot_offset(PyTypeObject *type, PyObject *name)
 {
     PyObject *found = PyObject_GetAttr((PyObject *)type, name);
     if (found == NULL) {
@@ -308,7 +275,7 @@ slot_named(PyTypeObject *type, const char *name)
     if (text == NULL) {
         return -1;
     }
-    Py_ssize_t offset = slot_offset(type, text);
+    Py_ssize_t offset = pc_slot_offset(type, text);
     Py_DECREF(text);
     return offset;
 }
@@ -351,24 +318,24 @@ static PyObject *
 hit_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"fallback", "table_type", "entry_type", "names", "key_positions",
-                               "defaults", "timed",      "miss",       NULL};
-    PyObject *fallback, *miss = Py_None;
+                               "defaults", "timed",      "asynchronous", NULL};
+    PyObject *fallback;
     PyObject *names = NULL, *positions = NULL, *defaults = NULL;
     PyTypeObject *table_type = NULL, *entry_type = NULL;
-    int timed = -1;
+    int timed = -1, asynchronous = 0;
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "O|$O!O!O!O!O!pO:Hit", keywords, &fallback, &PyType_Type, &table_type,
+            args, kwargs, "O|$O!O!O!O!O!pp:Hit", keywords, &fallback, &PyType_Type, &table_type,
             &PyType_Type, &entry_type, &PyTuple_Type, &names, &PyTuple_Type, &positions,
-            &PyTuple_Type, &defaults, &timed, &miss))
+            &PyTuple_Type, &defaults, &timed, &asynchronous))
     {
         return NULL;
     }
     if (!table_type || !entry_type || !names || !positions || !defaults || timed < 0) {
-        PyErr_SetString(PyExc_TypeError, "every argument but miss must be given");
+        PyErr_SetString(PyExc_TypeError, "every argument but asynchronous must be given");
         return NULL;
     }
-    if (miss == Py_None && !PyCallable_Check(fallback)) {
-        PyErr_SetString(PyExc_TypeError, "without miss, fallback must be callable");
+    if (!PyCallable_Check(fallback)) {
+        PyErr_SetString(PyExc_TypeError, "fallback must be callable");
         return NULL;
     }
     PyObject *module = PyType_GetModule(type);
@@ -378,12 +345,12 @@ hit_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     }
     self->vectorcall = hit_vectorcall;
     self->module = Py_NewRef(module);
-    self->clock = PyModule_GetState(module);
+    self->state = PyModule_GetState(module);
     self->fallback = Py_NewRef(fallback);
-    self->miss = miss == Py_None ? NULL : Py_NewRef(miss);
     self->table_type = (PyTypeObject *)Py_NewRef((PyObject *)table_type);
     self->entry_type = (PyTypeObject *)Py_NewRef((PyObject *)entry_type);
     self->timed = timed;
+    self->asynchronous = asynchronous;
     if ((self->entries = slot_named(table_type, "entries")) < 0
         || (self->expires = slot_named(entry_type, "expires")) < 0
         || (self->hits = slot_named(entry_type, "hits")) < 0
@@ -404,7 +371,6 @@ hit_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->dict);
     Py_VISIT(self->module);
     Py_VISIT(self->fallback);
-    Py_VISIT(self->miss);
     Py_VISIT(self->owner);
     Py_VISIT(self->table_type);
     Py_VISIT(self->entry_type);
@@ -422,12 +388,12 @@ hit_clear(PyObject *op)
     Py_CLEAR(self->dict);
     Py_CLEAR(self->module);
     Py_CLEAR(self->fallback);
-    Py_CLEAR(self->miss);
     Py_CLEAR(self->table_type);
     Py_CLEAR(self->entry_type);
     Py_CLEAR(self->names);
     Py_CLEAR(self->defaults);
     Py_CLEAR(self->spare_key);
+    pc_free_spare_coroutine(self);
     return 0;
 }
 
@@ -462,7 +428,7 @@ hit_bind_owner(PyObject *op, PyObject *args)
     if (!PyArg_ParseTuple(args, "O!U:bind_owner", &PyType_Type, &owner, &slot)) {
         return NULL;
     }
-    Py_ssize_t offset = slot_offset(owner, slot);
+    Py_ssize_t offset = pc_slot_offset(owner, slot);
     if (offset < 0) {
         return NULL;
     }
@@ -509,78 +475,10 @@ static PyType_Slot hit_slots[] = {
     {0, NULL},
 };
 
-static PyType_Spec hit_spec = {
+PyType_Spec pc_hit_spec = {
     .name = "pussycache._speed.Hit",
     .basicsize = sizeof(Hit),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL
              | Py_TPFLAGS_METHOD_DESCRIPTOR | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = hit_slots,
 };
-
-static PyObject *
-use_clock(PyObject *module, PyObject *args)
-{
-    int real;
-    double floor;
-    if (!PyArg_ParseTuple(args, "pd:use_clock", &real, &floor)) {
-        return NULL;
-    }
-    Clock *clock = PyModule_GetState(module);
-    clock->real = real;
-    clock->floor = floor;
-    Py_RETURN_NONE;
-}
-
-static PyObject *
-offset(PyObject *Py_UNUSED(module), PyObject *args)
-{
-    PyTypeObject *type;
-    PyObject *name;
-    if (!PyArg_ParseTuple(args, "O!U:offset", &PyType_Type, &type, &name)) {
-        return NULL;
-    }
-    Py_ssize_t at = slot_offset(type, name);
-    return at < 0 ? NULL : PyLong_FromSsize_t(at);
-}
-
-static PyMethodDef module_methods[] = {
-    {"use_clock", use_clock, METH_VARARGS, NULL},
-    {"offset", offset, METH_VARARGS, NULL},
-    {NULL, NULL, 0, NULL},
-};
-
-static int
-module_exec(PyObject *module)
-{
-    Clock *clock = PyModule_GetState(module);
-    /* As in `hot` of engine/clock.py. */
-    clock->real = 1;
-    clock->floor = 0.0;
-    PyObject *type = PyType_FromModuleAndSpec(module, &hit_spec, NULL);
-    int added = type == NULL ? -1 : PyModule_AddObjectRef(module, "Hit", type);
-    Py_XDECREF(type);
-    return added;
-}
-
-static PyModuleDef_Slot module_slots[] = {
-    {Py_mod_exec, module_exec},
-#if PY_VERSION_HEX >= 0x030C0000
-    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
-#endif
-    {0, NULL},
-};
-
-static struct PyModuleDef module_def = {
-    PyModuleDef_HEAD_INIT,
-    .m_name = "pussycache._speed",
-    .m_doc = "Answers the hits of cached methods, as the generated functions do, in C.",
-    .m_size = sizeof(Clock),
-    .m_methods = module_methods,
-    .m_slots = module_slots,
-};
-
-PyMODINIT_FUNC
-PyInit__speed(void)
-{
-    return PyModuleDef_Init(&module_def);
-}

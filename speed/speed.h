@@ -1,0 +1,88 @@
+/* What the parts of the extension know of one another. */
+
+#ifndef PUSSYCACHE_SPEED_H
+#define PUSSYCACHE_SPEED_H
+
+#include <Python.h>
+#include <stdbool.h>
+#include <structmember.h>
+
+/* Whether attributes of a proxy are worth a look-up of their own: see through.c. */
+#define PC_THROUGH (PY_VERSION_HEX < 0x030C0000)
+
+enum { MOST_PARAMETERS = 32 };
+
+/* One for each interpreter. */
+typedef struct {
+    /* What engine/clock.py says. */
+    int real;     /* time.monotonic is the clock, and caching is on */
+    double floor; /* what an expiry must exceed where entries cannot expire by time */
+    PyTypeObject *coroutine_type;
+    PyObject *stop; /* a StopIteration to raise again; NULL before the first */
+} State;
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    PyObject *dict;
+    PyObject *weakrefs;
+    PyObject *module; /* keeps the state's memory as long as this may read it */
+    State *state;
+    PyObject *fallback;
+    /* Offsets are read from an object only after its type was compared with the one before it. */
+    PyTypeObject *owner; /* NULL until the generated class exists */
+    Py_ssize_t table;
+    PyTypeObject *table_type;
+    Py_ssize_t entries;
+    PyTypeObject *entry_type;
+    Py_ssize_t expires, hits, value;
+    PyObject *names;
+    PyObject *defaults; /* of the last parameters */
+    int timed;
+    int asynchronous;
+    PyObject *spare_key; /* a tuple to fill, or NULL; nobody else has it */
+    PyObject *spare_coroutine; /* memory of a coroutine that is over, or NULL */
+    Py_ssize_t key_length; /* without the types */
+    unsigned char key_positions[MOST_PARAMETERS];
+} Hit;
+
+#define SLOT(object, offset) (*(PyObject **)((char *)(object) + (offset)))
+
+/* hit.c */
+
+extern PyType_Spec pc_hit_spec;
+
+/* Return the offset of a slot that holds an object, or -1 and an error. */
+Py_ssize_t pc_slot_offset(PyTypeObject *type, PyObject *name);
+
+/* Put the arguments in the order of the parameters, borrowed; false if they do not fit. */
+bool pc_bind(
+    const Hit *self, PyObject *const *args, Py_ssize_t given, PyObject *kwnames,
+    PyObject **bound);
+
+/* Whether hits can be told at all of this object's calls now. */
+bool pc_serves(const Hit *self, PyObject *owner);
+
+/* 1 and a new reference if the call is a hit, 0 if it is none, -1 and an error if it must stop.
+   The values are all of the parameters', in order, and the caller holds them. */
+int pc_answer(Hit *self, PyObject *owner, PyObject *const *values, PyObject **result);
+
+/* coroutine.c */
+
+extern PyType_Spec pc_coroutine_spec;
+
+/* Return what is to be awaited: a call that is answered when it is, and not before. */
+PyObject *pc_coroutine(Hit *hit, PyObject *const *args, Py_ssize_t given, PyObject *kwnames);
+
+/* Free the memory that a function keeps for its next coroutine. */
+void pc_free_spare_coroutine(Hit *hit);
+
+/* through.c */
+
+#if PC_THROUGH
+PyObject *pc_through(PyObject *module, PyObject *args);
+PyObject *pc_quicken(PyObject *module, PyObject *args);
+int pc_ready_through(void);
+#endif
+
+#endif
