@@ -17,7 +17,7 @@ if platform.python_implementation() == "CPython" and not sysconfig.get_config_va
     extensions.append(
         Extension(
             "pussycache._speed",
-            ["speed/module.c", "speed/hit.c", "speed/coroutine.c", "speed/through.c"],
+            [f"speed/{part}.c" for part in ("module", "hit", "miss", "coroutine", "through")],
             depends=["speed/speed.h"],
             optional=True,
         )

@@ -139,10 +139,10 @@ coroutine_send(PyObject *op, PyObject *sent, PyObject **result)
 /* Raise StopIteration. To make one costs as much as the rest of a hit, so one is kept, without a
    value; whoever still has it, or has left something on it, has it to himself. */
 static void
-stop_with(State *state, PyObject *value)
+stop_with(Coroutine *self, PyObject *value)
 {
 #if PY_VERSION_HEX >= 0x030C0000
-    PyStopIterationObject *stop = (PyStopIterationObject *)state->stop;
+    PyStopIterationObject *stop = (PyStopIterationObject *)self->hit->state->stop;
     if (stop == NULL || Py_REFCNT(stop) != 1 || stop->traceback != NULL || stop->context != NULL
         || stop->cause != NULL || stop->notes != NULL || stop->dict != NULL)
     {
@@ -150,11 +150,12 @@ stop_with(State *state, PyObject *value)
         if (stop == NULL) {
             return;
         }
-        Py_XSETREF(state->stop, (PyObject *)stop);
+        Py_XSETREF(self->hit->state->stop, (PyObject *)stop);
     }
     Py_XSETREF(stop->value, Py_NewRef(value));
     PyErr_SetRaisedException(Py_NewRef((PyObject *)stop));
 #else
+    (void)self;
     /* Not with the bare value: an exception or a tuple would be taken for arguments. */
     PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, value);
     if (stop != NULL) {
@@ -171,7 +172,7 @@ coroutine_next(PyObject *op)
     PySendResult sending = coroutine_send(op, Py_None, &result);
     if (sending == PYGEN_RETURN) {
         if (result != Py_None) {
-            stop_with(((Coroutine *)op)->hit->state, result);
+            stop_with((Coroutine *)op, result);
         }
         Py_DECREF(result);
         return NULL;

@@ -11,17 +11,17 @@ enum { NAME_NOT_KNOWN = -1 };
 /* From 3.14 on a tuple keeps its hash, and cannot be filled twice. */
 #define REUSE_KEYS (PY_VERSION_HEX < 0x030E0000)
 
-/* Whether `time.monotonic() < expires`; false with an error if there is no telling. */
-static bool
-is_ahead(double expires)
+double
+pc_now(void)
 {
     /* The very functions behind time.monotonic: entries got their expiry from it, so that unit,
        epoch and rounding have to be the same. */
 #if PY_VERSION_HEX >= 0x030D0000
     PyTime_t now;
-    return PyTime_Monotonic(&now) == 0 && expires > PyTime_AsSecondsDouble(now);
+    /* Where there is no telling, nothing is served. */
+    return PyTime_Monotonic(&now) == 0 ? PyTime_AsSecondsDouble(now) : Py_HUGE_VAL;
 #else
-    return expires > _PyTime_AsSecondsDouble(_PyTime_GetMonotonicClock());
+    return _PyTime_AsSecondsDouble(_PyTime_GetMonotonicClock());
 #endif
 }
 
@@ -171,7 +171,7 @@ serve(const Hit *self, PyObject *entry)
         return NULL;
     }
     double until = PyFloat_AS_DOUBLE(expires);
-    if (!(self->timed ? is_ahead(until) : until > self->state->floor)) {
+    if (!(self->timed ? until > pc_now() : until > self->state->floor)) {
         return NULL;
     }
     int overflow;
@@ -209,6 +209,9 @@ pc_answer(Hit *self, PyObject *owner, PyObject *const *values, PyObject **result
     PyObject *entry = find(self, owner, key);
     *result = entry == NULL ? NULL : serve(self, entry);
     int found = *result != NULL ? 1 : PyErr_Occurred() ? passed() : 0;
+    if (entry == NULL && found == 0 && self->miss != NULL) {
+        found = pc_miss(self, owner, key, values, result);
+    }
     give_key(self, key);
     Py_XDECREF(entry);
     return found;
@@ -268,8 +271,8 @@ pc_slot_offset(PyTypeObject *type, PyObject *name)
     return offset;
 }
 
-static Py_ssize_t
-slot_named(PyTypeObject *type, const char *name)
+Py_ssize_t
+pc_slot_named(PyTypeObject *type, const char *name)
 {
     PyObject *text = PyUnicode_InternFromString(name);
     if (text == NULL) {
@@ -351,10 +354,10 @@ hit_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->entry_type = (PyTypeObject *)Py_NewRef((PyObject *)entry_type);
     self->timed = timed;
     self->asynchronous = asynchronous;
-    if ((self->entries = slot_named(table_type, "entries")) < 0
-        || (self->expires = slot_named(entry_type, "expires")) < 0
-        || (self->hits = slot_named(entry_type, "hits")) < 0
-        || (self->value = slot_named(entry_type, "value")) < 0
+    if ((self->entries = pc_slot_named(table_type, "entries")) < 0
+        || (self->expires = pc_slot_named(entry_type, "expires")) < 0
+        || (self->hits = pc_slot_named(entry_type, "hits")) < 0
+        || (self->value = pc_slot_named(entry_type, "value")) < 0
         || !set_parameters(self, names, positions, defaults))
     {
         Py_DECREF(self);
@@ -376,7 +379,7 @@ hit_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->entry_type);
     Py_VISIT(self->names);
     Py_VISIT(self->defaults);
-    return 0;
+    return pc_traverse_miss(self, visit, arg);
 }
 
 static int
@@ -394,6 +397,7 @@ hit_clear(PyObject *op)
     Py_CLEAR(self->defaults);
     Py_CLEAR(self->spare_key);
     pc_free_spare_coroutine(self);
+    pc_free_miss(self);
     return 0;
 }
 
@@ -446,6 +450,7 @@ hit_reduce(PyObject *self, PyObject *Py_UNUSED(ignored))
 
 static PyMethodDef hit_methods[] = {
     {"bind_owner", hit_bind_owner, METH_VARARGS, NULL},
+    {"bind_miss", (PyCFunction)(void (*)(void))pc_bind_miss, METH_VARARGS | METH_KEYWORDS, NULL},
     {"__reduce__", hit_reduce, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

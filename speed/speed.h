@@ -21,6 +21,8 @@ typedef struct {
     PyObject *stop; /* a StopIteration to raise again; NULL before the first */
 } State;
 
+typedef struct Miss Miss;
+
 typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall;
@@ -40,6 +42,7 @@ typedef struct {
     PyObject *defaults; /* of the last parameters */
     int timed;
     int asynchronous;
+    Miss *miss; /* NULL: misses are for the fallback */
     PyObject *spare_key; /* a tuple to fill, or NULL; nobody else has it */
     PyObject *spare_coroutine; /* memory of a coroutine that is over, or NULL */
     Py_ssize_t key_length; /* without the types */
@@ -55,6 +58,11 @@ extern PyType_Spec pc_hit_spec;
 /* Return the offset of a slot that holds an object, or -1 and an error. */
 Py_ssize_t pc_slot_offset(PyTypeObject *type, PyObject *name);
 
+Py_ssize_t pc_slot_named(PyTypeObject *type, const char *name);
+
+/* What `time.monotonic` says; an error may be set. */
+double pc_now(void);
+
 /* Put the arguments in the order of the parameters, borrowed; false if they do not fit. */
 bool pc_bind(
     const Hit *self, PyObject *const *args, Py_ssize_t given, PyObject *kwnames,
@@ -63,9 +71,20 @@ bool pc_bind(
 /* Whether hits can be told at all of this object's calls now. */
 bool pc_serves(const Hit *self, PyObject *owner);
 
-/* 1 and a new reference if the call is a hit, 0 if it is none, -1 and an error if it must stop.
-   The values are all of the parameters', in order, and the caller holds them. */
+/* 1 and a new reference if the call was answered, 0 if it is for the fallback, -1 and an error if it
+   must stop. The values are all of the parameters', in order, and the caller holds them. */
 int pc_answer(Hit *self, PyObject *owner, PyObject *const *values, PyObject **result);
+
+/* miss.c */
+
+/* 1 and a new reference if the call was answered, -1 and an error if it raised; 0 if it is for the
+   fallback, and then nothing has been done. */
+int pc_miss(
+    const Hit *hit, PyObject *owner, PyObject *key, PyObject *const *values, PyObject **result);
+
+PyObject *pc_bind_miss(PyObject *hit, PyObject *args, PyObject *kwargs);
+int pc_traverse_miss(const Hit *hit, visitproc visit, void *arg);
+void pc_free_miss(Hit *hit);
 
 /* coroutine.c */
 

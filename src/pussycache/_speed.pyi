@@ -3,6 +3,7 @@
 May not be there: where no compiler was at hand, and on interpreters without a GIL.
 """
 
+from contextvars import ContextVar
 from types import MethodType
 from typing import Any, Self, final, overload
 
@@ -37,6 +38,26 @@ class Hit:
     ) -> Self: ...
     def bind_owner(self, owner: type, slot: str, /) -> None:
         """Answer for instances of a class, whose slot of this name holds the table."""
+
+    def bind_miss(
+        self,
+        *,
+        target: str,
+        name: str,
+        plan: object,
+        lasting: float,
+        landed: object,
+        abandoned: object,
+        loading: ContextVar[Any],
+        flight_type: type,
+        failure_type: type,
+    ) -> None:
+        """Run a load that meets nobody as well, and call the fallback where it meets somebody.
+
+        Only where a result is kept as it is, for ``lasting`` seconds.
+
+        :param target: the owner's slot that holds the object whose method ``name`` is called.
+        """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
     @overload

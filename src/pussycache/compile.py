@@ -19,9 +19,10 @@ from pussycache.declare.policy import Cached
 from pussycache.declare.signatures import Method
 from pussycache.engine import drivers, tasks
 from pussycache.engine.entry import Entry
-from pussycache.engine.flow import Plan
+from pussycache.engine.flow import Plan, landed
 from pussycache.engine.generations import Table
 from pussycache.engine.keeping import AsyncItems, Items, Keeping, fresh
+from pussycache.engine.singleflight import ABANDONED, LOADING, Failure, Flight
 from pussycache.engine.speed import Hit
 from pussycache.source import Text, made, named
 
@@ -238,10 +239,29 @@ def _compiled(function: FunctionType, method: Method, cached: Cached, keeping: K
     return hit
 
 
-def at_home(function: Any, owner: type, slot: str) -> None:
-    """Tell a compiled hit, if there is one, the class whose instances keep the table in a slot."""
-    if Hit is not None and type(function) is Hit:
-        function.bind_owner(owner, slot)
+def at_home(function: Any, owner: type, slot: str, plan: Plan, target: str | None) -> None:
+    """Tell a compiled hit, if there is one, the class whose instances keep the table in a slot.
+
+    :param target: the slot with the object whose method is called, where it is called as it is:
+        then the extension runs the plainest misses, too.
+    """
+    if Hit is None or type(function) is not Hit:
+        return
+    function.bind_owner(owner, slot)
+    keeping = plan.keeping
+    plain = keeping.plain and plan.invoke is None
+    if target is not None and plain and not inspect.iscoroutinefunction(function):
+        function.bind_miss(
+            target=target,
+            name=function.__name__,
+            plan=plan,
+            lasting=keeping.lasting,
+            landed=landed,
+            abandoned=ABANDONED,
+            loading=LOADING,
+            flight_type=Flight,
+            failure_type=Failure,
+        )
 
 
 _NIL: Final = Coded("not given")

@@ -135,9 +135,9 @@ def _make_class(
     space = {name: found for name, found in space.items() if name not in said}
     space |= _forwards(said, kind, self_calls)
     call_of = _rebound if self_calls else _bound
+    plans = {name: planned(methods[name], policy, cache.ttl) for name, policy in cached.items()}
     for slot, (name, policy) in zip(slots, cached.items(), strict=True):
-        method = methods[name]
-        plan = planned(method, policy, cache.ttl)
+        method, plan = methods[name], plans[name]
         access = Access(
             table=f"$self.{slot}",
             call=f"$bare($self, {'$'}name)" if self_calls else f"$getattr($self.{TARGET}, $name)",
@@ -172,7 +172,7 @@ def _make_class(
     patterns = [base for flag, base in PATTERNS if kind.__flags__ & flag]
     made = type(maker)(f"{maker.__name__}[{kind.__name__}]", (maker, *patterns), space)
     for slot, name in zip(slots, cached, strict=True):
-        at_home(space[name], made, slot)
+        at_home(space[name], made, slot, plans[name], None if self_calls else TARGET)
     # What the class itself needed until here is read from the target by now.
     for name in ("__module__", "__annotations__", "__slots__"):
         type.__setattr__(made, name, _reading(name))

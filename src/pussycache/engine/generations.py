@@ -225,14 +225,18 @@ class Table:
                     self.remove(key)
                     return False
             except Exception:
-                # Keys that refuse to be compared: nothing that is here, or runs now, can be
-                # trusted to be found when it must be.
-                self._replace(Cause("arguments that cannot be compared"))
-                self.flights = {}
+                self.distrust()
                 return False
         # What was replaced or thrown out is freed here, outside the lock.
         del dropped
         return True
+
+    def distrust(self) -> None:
+        """Begin anew: keys refuse to be compared, so nothing that is here, or runs now, can be
+        trusted to be found when it must be.
+        """
+        self._replace(Cause("arguments that cannot be compared"))
+        self.flights = {}
 
     def leave(self, key: Any, flight: Flight, failed: bool, why: str | None = None) -> None:
         """End a load that brought nothing to store."""

@@ -1,0 +1,525 @@
+/* A miss that meets nobody: what drivers.run, `Table.enter` and `Table.finish` do then, in C.
+
+   It is for plain calls of plain methods, with arguments and results whose comparison runs no code.
+   So from one look at the table to the next nothing else runs, as far as the comments say so, and
+   that relies on the GIL. Whatever is unusual, such as a writer at work, somebody's load, an entry
+   that is there already, a rule that matches on arguments, is left to the functions in Python,
+   before anything was done about it. */
+
+#include "speed.h"
+
+struct Miss {
+    PyObject *plan;
+    PyObject *landed;
+    PyObject *abandoned;
+    PyObject *loading; /* the context variable */
+    PyObject *name;    /* of the method */
+    PyTypeObject *flight_type;
+    PyTypeObject *failure_type;
+    double lasting;
+    Py_ssize_t target; /* in the owner */
+    Py_ssize_t flights, fences, indexes, mixed, misses, loads, admit, acquire, release, home;
+    Py_ssize_t entry_key;
+    Py_ssize_t token; /* in a flight */
+    Py_ssize_t error; /* in a failure */
+};
+
+static bool
+is_atom(PyObject *value)
+{
+    return PyLong_CheckExact(value) || PyUnicode_CheckExact(value) || value == Py_None
+           || PyBool_Check(value) || PyBytes_CheckExact(value);
+}
+
+/* Whether the dictionaries and the fences of a table are such that this module knows what to do.
+   Entries are hidden only where a fence stands. */
+static bool
+is_usual(const Miss *miss, PyObject *table)
+{
+    PyObject *fences = SLOT(table, miss->fences), *indexes = SLOT(table, miss->indexes);
+    PyObject *flights = SLOT(table, miss->flights);
+    return fences != NULL && PyList_CheckExact(fences) && PyList_GET_SIZE(fences) == 0
+           && indexes != NULL && PyDict_CheckExact(indexes) && PyDict_GET_SIZE(indexes) == 0
+           && flights != NULL && PyDict_CheckExact(flights)
+           && SLOT(table, miss->mixed) == Py_False;
+}
+
+static int
+count(PyObject *table, Py_ssize_t at)
+{
+    PyObject *number = SLOT(table, at);
+    if (number == NULL || !PyLong_CheckExact(number)) {
+        PyErr_SetString(PyExc_SystemError, "a count is no number");
+        return -1;
+    }
+    long long value = PyLong_AsLongLong(number);
+    PyObject *counted = value == -1 && PyErr_Occurred() ? NULL : PyLong_FromLongLong(value + 1);
+    if (counted == NULL) {
+        return -1;
+    }
+    SLOT(table, at) = counted;
+    Py_DECREF(number);
+    return 0;
+}
+
+static int
+call_slot(PyObject *object, Py_ssize_t at)
+{
+    PyObject *method = SLOT(object, at);
+    PyObject *result = method == NULL ? NULL : PyObject_CallNoArgs(method);
+    if (result == NULL) {
+        if (!PyErr_Occurred()) {
+            PyErr_SetString(PyExc_SystemError, "a table without a lock");
+        }
+        return -1;
+    }
+    Py_DECREF(result);
+    return 0;
+}
+
+static void
+raise_again(PyObject *error)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    PyErr_SetRaisedException(Py_NewRef(error));
+#else
+    PyErr_Restore(
+        Py_NewRef((PyObject *)Py_TYPE(error)), Py_NewRef(error), PyException_GetTraceback(error));
+#endif
+}
+
+/* Return the exception that is set, and clear it. */
+static PyObject *
+taken_error(void)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyErr_GetRaisedException();
+#else
+    PyObject *type, *error, *traceback;
+    PyErr_Fetch(&type, &error, &traceback);
+    PyErr_NormalizeException(&type, &error, &traceback);
+    if (traceback != NULL) {
+        PyException_SetTraceback(error, traceback);
+        Py_DECREF(traceback);
+    }
+    Py_DECREF(type);
+    return error;
+#endif
+}
+
+/* Whether the load is still the one that is found; runs no Python code. */
+static int
+is_found(const Miss *miss, PyObject *table, PyObject *key, PyObject *flight)
+{
+    PyObject *flights = SLOT(table, miss->flights);
+    if (flights == NULL || !PyDict_CheckExact(flights)) {
+        return 0;
+    }
+    PyObject *found = PyDict_GetItemWithError(flights, key);
+    return found == NULL && PyErr_Occurred() ? -1 : found == flight;
+}
+
+/* Leave no load behind that nobody ends: take it out and tell who waits. There may be no stack for
+   a frame in Python. Keeps the error that is set. */
+static void
+abandon(const Miss *miss, PyObject *table, PyObject *key, PyObject *flight)
+{
+    PyObject *error = taken_error();
+    if (call_slot(table, miss->acquire) == 0) {
+        if (is_found(miss, table, key, flight) > 0) {
+            PyDict_DelItem(SLOT(table, miss->flights), key);
+        }
+        PyErr_Clear();
+        call_slot(table, miss->release);
+    }
+    PyErr_Clear();
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(flight); i++) {
+        PyObject *tell = Py_NewRef(PyList_GET_ITEM(flight, i));
+        PyObject *told = PyObject_CallOneArg(tell, miss->abandoned);
+        if (told == NULL) {
+            PyErr_Clear();
+        }
+        Py_XDECREF(told);
+        Py_DECREF(tell);
+    }
+    raise_again(error);
+    Py_DECREF(error);
+}
+
+static PyObject *
+entry_of(const Hit *hit, PyObject *key, PyObject *value)
+{
+    double lasting = hit->miss->lasting;
+    double until = hit->timed ? pc_now() + lasting : lasting;
+    PyObject *entry = PyErr_Occurred() ? NULL : hit->entry_type->tp_alloc(hit->entry_type, 0);
+    if (entry == NULL) {
+        return NULL;
+    }
+    SLOT(entry, hit->miss->entry_key) = Py_NewRef(key);
+    SLOT(entry, hit->value) = Py_NewRef(value);
+    SLOT(entry, hit->hits) = PyLong_FromLong(0);
+    SLOT(entry, hit->expires) = PyFloat_FromDouble(until);
+    if (SLOT(entry, hit->expires) == NULL) {
+        Py_CLEAR(entry);
+    }
+    return entry;
+}
+
+static PyObject *
+tuple_of(const Hit *hit, PyObject *const *values)
+{
+    Py_ssize_t given = PyTuple_GET_SIZE(hit->names);
+    PyObject *tuple = PyTuple_New(given);
+    for (Py_ssize_t i = 0; tuple != NULL && i < given; i++) {
+        PyTuple_SET_ITEM(tuple, i, Py_NewRef(values[i]));
+    }
+    return tuple;
+}
+
+/* What `Table.finish` does of a table that is locked; what was thrown out comes back in `dropped`,
+   to be freed when the lock is not held. */
+static int
+finish_locked(
+    const Hit *hit, PyObject *table, PyObject *key, PyObject *flight, PyObject *const *values,
+    PyObject *entry, PyObject **dropped)
+{
+    const Miss *miss = hit->miss;
+    PyObject *entries = SLOT(table, hit->entries);
+    int usual = is_usual(miss, table) && entries != NULL && PyDict_CheckExact(entries)
+                    ? is_found(miss, table, key, flight)
+                    : 0;
+    if (usual < 0) {
+        return -1;
+    }
+    if (!usual) {
+        PyObject *tuple = tuple_of(hit, values);
+        if (tuple == NULL) {
+            return -1;
+        }
+        *dropped = PyObject_CallMethod(
+            table, "finish", "OOOOO", key, flight, tuple, SLOT(entry, hit->value),
+            SLOT(entry, hit->expires));
+        Py_DECREF(tuple);
+        return *dropped == NULL ? -1 : 0;
+    }
+    /* Nothing has run since the look. And there was no entry when the load was entered: only a load
+       that is found stores one. */
+    PyObject *flights = SLOT(table, miss->flights);
+    if (PyDict_SetItem(entries, key, entry) < 0 || PyDict_DelItem(flights, key) < 0
+        || count(table, miss->loads) < 0)
+    {
+        return -1;
+    }
+    PyObject *admit = Py_XNewRef(SLOT(table, miss->admit));
+    PyObject *given[] = {table, key};
+    *dropped = admit == NULL ? NULL : PyObject_Vectorcall(admit, given, 2, NULL);
+    Py_XDECREF(admit);
+    if (*dropped == NULL && PyErr_ExceptionMatches(PyExc_Exception)) {
+        PyErr_Clear();
+        *dropped = PyObject_CallMethod(table, "distrust", NULL);
+    }
+    return *dropped == NULL ? -1 : 0;
+}
+
+/* Store what a load brought; 0, or -1 and an error. */
+static int
+finish(
+    const Hit *hit, PyObject *table, PyObject *key, PyObject *flight, PyObject *const *values,
+    PyObject *got)
+{
+    const Miss *miss = hit->miss;
+    PyObject *entry = entry_of(hit, key, got);
+    if (entry == NULL || call_slot(table, miss->acquire) < 0) {
+        Py_XDECREF(entry);
+        return -1;
+    }
+    PyObject *dropped = NULL;
+    int done = finish_locked(hit, table, key, flight, values, entry, &dropped);
+    PyObject *error = done < 0 ? taken_error() : NULL;
+    int released = call_slot(table, miss->release);
+    Py_XDECREF(dropped);
+    Py_DECREF(entry);
+    if (error != NULL) {
+        PyErr_Clear();
+        raise_again(error);
+        Py_DECREF(error);
+    }
+    if (done < 0 || released < 0) {
+        return -1;
+    }
+    if (PyList_GET_SIZE(flight) > 0) {
+        PyObject *told = PyObject_CallMethod(flight, "land", "O", got);
+        Py_XDECREF(told);
+        return told == NULL ? -1 : 0;
+    }
+    return 0;
+}
+
+/* What a load came to, in any other case; its error if `got` is NULL. */
+static PyObject *
+land(
+    const Hit *hit, PyObject *table, PyObject *key, PyObject *flight, PyObject *const *values,
+    PyObject *target, PyObject *got)
+{
+    const Miss *miss = hit->miss;
+    PyObject *outcome = Py_XNewRef(got);
+    if (got == NULL) {
+        PyObject *error = taken_error();
+        outcome = PyObject_CallOneArg((PyObject *)miss->failure_type, error);
+        Py_DECREF(error);
+        if (outcome == NULL) {
+            return NULL;
+        }
+    }
+    PyObject *result = NULL;
+    PyObject *tuple = tuple_of(hit, values);
+    if (tuple != NULL) {
+        PyObject *given[] = {miss->plan, table, key, flight, tuple, target, outcome};
+        result = PyObject_Vectorcall(miss->landed, given, 7, NULL);
+        Py_DECREF(tuple);
+    }
+    Py_DECREF(outcome);
+    return result;
+}
+
+/* Enter a load, and do not if anything is unusual: 1, 0, or -1 and an error. Runs no Python code. */
+static int
+enter(const Hit *hit, PyObject *table, PyObject *key, PyObject *flight)
+{
+    const Miss *miss = hit->miss;
+    PyObject *entries = SLOT(table, hit->entries);
+    if (!is_usual(miss, table) || entries == NULL || !PyDict_CheckExact(entries)) {
+        return 0;
+    }
+    int there = PyDict_Contains(entries, key);
+    if (there != 0) {
+        return there < 0 ? -1 : 0;
+    }
+    PyObject *found = PyDict_SetDefault(SLOT(table, miss->flights), key, flight);
+    if (found == NULL) {
+        return -1;
+    }
+    if (found != flight) {
+        return 0;
+    }
+    if (count(table, miss->misses) < 0) {
+        PyObject *error = taken_error();
+        PyDict_DelItem(SLOT(table, miss->flights), key);
+        PyErr_Clear();
+        raise_again(error);
+        Py_DECREF(error);
+        return -1;
+    }
+    return 1;
+}
+
+static bool
+is_open(const Miss *miss, PyObject *table)
+{
+    PyObject *home = SLOT(table, miss->home);
+    PyObject *open = home == NULL ? NULL : PyObject_GetAttrString(home, "open_to_loads");
+    if (open == NULL) {
+        PyErr_Clear();
+    }
+    Py_XDECREF(open);
+    return open == Py_True;
+}
+
+/* Load, once the load was entered, and bring it to its end. */
+static PyObject *
+run(const Hit *hit, PyObject *table, PyObject *key, PyObject *flight, PyObject *target,
+    PyObject *call, PyObject *const *values)
+{
+    const Miss *miss = hit->miss;
+    Py_ssize_t given = PyTuple_GET_SIZE(hit->names);
+    PyObject *result = NULL;
+    PyObject *token = PyContextVar_Set(miss->loading, flight);
+    if (token != NULL) {
+        Py_XSETREF(SLOT(flight, miss->token), Py_NewRef(token));
+        PyObject *room[MOST_PARAMETERS + 1];
+        for (Py_ssize_t i = 0; i < given; i++) {
+            room[i + 1] = values[i];
+        }
+        result = PyObject_Vectorcall(
+            call, room + 1, given | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        if (result != NULL && is_atom(result)) {
+            if (finish(hit, table, key, flight, values, result) < 0) {
+                Py_CLEAR(result);
+            }
+        }
+        else {
+            PyObject *got = result;
+            result = land(hit, table, key, flight, values, target, got);
+            Py_XDECREF(got);
+        }
+    }
+    if (result == NULL) {
+        abandon(miss, table, key, flight);
+    }
+    if (token != NULL) {
+        PyObject *error = result == NULL ? taken_error() : NULL;
+        if (PyContextVar_Reset(miss->loading, token) < 0) {
+            Py_CLEAR(result);
+        }
+        Py_DECREF(token);
+        if (error != NULL) {
+            PyErr_Clear();
+            raise_again(error);
+            Py_DECREF(error);
+        }
+    }
+    if (result != NULL && Py_IS_TYPE(result, miss->failure_type)) {
+        PyObject *error = SLOT(result, miss->error);
+        raise_again(error);
+        Py_CLEAR(result);
+    }
+    return result;
+}
+
+int
+pc_miss(
+    const Hit *hit, PyObject *owner, PyObject *key, PyObject *const *values, PyObject **result)
+{
+    const Miss *miss = hit->miss;
+    Py_ssize_t length = PyTuple_GET_SIZE(key) / 2;
+    if (miss == NULL || length == 0 || !hit->state->real) {
+        return 0;
+    }
+    for (Py_ssize_t i = 0; i < length; i++) {
+        if (!is_atom(PyTuple_GET_ITEM(key, i))) {
+            return 0;
+        }
+    }
+    PyObject *table = SLOT(owner, hit->table), *target = SLOT(owner, miss->target);
+    if (table == NULL || !PyObject_TypeCheck(table, hit->table_type) || target == NULL
+        || !is_open(miss, table))
+    {
+        return 0;
+    }
+    Py_INCREF(table);
+    Py_INCREF(target);
+    int entered = -1;
+    PyObject *call = PyObject_GetAttr(target, miss->name);
+    PyObject *flight = call == NULL ? NULL : PyObject_CallNoArgs((PyObject *)miss->flight_type);
+    if (flight != NULL) {
+        entered = enter(hit, table, key, flight);
+        if (entered > 0) {
+            *result = run(hit, table, key, flight, target, call, values);
+            entered = *result == NULL ? -1 : 1;
+        }
+    }
+    Py_XDECREF(flight);
+    Py_XDECREF(call);
+    Py_DECREF(target);
+    Py_DECREF(table);
+    return entered;
+}
+
+void
+pc_free_miss(Hit *hit)
+{
+    Miss *miss = hit->miss;
+    if (miss != NULL) {
+        hit->miss = NULL;
+        Py_XDECREF(miss->plan);
+        Py_XDECREF(miss->landed);
+        Py_XDECREF(miss->abandoned);
+        Py_XDECREF(miss->loading);
+        Py_XDECREF(miss->name);
+        Py_XDECREF((PyObject *)miss->flight_type);
+        Py_XDECREF((PyObject *)miss->failure_type);
+        PyMem_Free(miss);
+    }
+}
+
+int
+pc_traverse_miss(const Hit *hit, visitproc visit, void *arg)
+{
+    const Miss *miss = hit->miss;
+    if (miss != NULL) {
+        Py_VISIT(miss->plan);
+        Py_VISIT(miss->landed);
+        Py_VISIT(miss->abandoned);
+        Py_VISIT(miss->loading);
+        Py_VISIT(miss->flight_type);
+        Py_VISIT(miss->failure_type);
+    }
+    return 0;
+}
+
+/* Find the slots that are named; 0, or -1 and an error. */
+static int
+find_slots(Hit *hit, Miss *miss, PyObject *target)
+{
+    const struct {
+        PyTypeObject *type;
+        const char *name;
+        Py_ssize_t *at;
+    } slots[] = {
+        {hit->table_type, "flights", &miss->flights},
+        {hit->table_type, "fences", &miss->fences},
+        {hit->table_type, "indexes", &miss->indexes},
+        {hit->table_type, "mixed", &miss->mixed},
+        {hit->table_type, "misses", &miss->misses},
+        {hit->table_type, "loads", &miss->loads},
+        {hit->table_type, "_admit", &miss->admit},
+        {hit->table_type, "acquire", &miss->acquire},
+        {hit->table_type, "release", &miss->release},
+        {hit->table_type, "home", &miss->home},
+        {hit->entry_type, "key", &miss->entry_key},
+        {miss->flight_type, "token", &miss->token},
+        {miss->failure_type, "error", &miss->error},
+    };
+    for (size_t i = 0; i < sizeof(slots) / sizeof(slots[0]); i++) {
+        *slots[i].at = pc_slot_named(slots[i].type, slots[i].name);
+        if (*slots[i].at < 0) {
+            return -1;
+        }
+    }
+    miss->target = pc_slot_offset(hit->owner, target);
+    return miss->target < 0 ? -1 : 0;
+}
+
+PyObject *
+pc_bind_miss(PyObject *op, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"target", "name", "plan", "lasting", "landed", "abandoned",
+                               "loading", "flight_type", "failure_type", NULL};
+    Hit *hit = (Hit *)op;
+    PyObject *target, *name, *plan, *landed, *abandoned, *loading;
+    PyTypeObject *flight_type, *failure_type;
+    double lasting;
+    if (!PyArg_ParseTupleAndKeywords(
+            args, kwargs, "$UUOdOOO!O!O!:bind_miss", keywords, &target, &name, &plan, &lasting,
+            &landed, &abandoned, &PyContextVar_Type, &loading, &PyType_Type, &flight_type,
+            &PyType_Type, &failure_type))
+    {
+        return NULL;
+    }
+    if (hit->owner == NULL || hit->asynchronous || hit->miss != NULL
+        || !PyType_IsSubtype(flight_type, &PyList_Type))
+    {
+        PyErr_SetString(
+            PyExc_TypeError, "once, after bind_owner, not asynchronous, and flights are lists");
+        return NULL;
+    }
+    Miss *miss = PyMem_Calloc(1, sizeof(Miss));
+    if (miss == NULL) {
+        return PyErr_NoMemory();
+    }
+    miss->plan = Py_NewRef(plan);
+    miss->landed = Py_NewRef(landed);
+    miss->abandoned = Py_NewRef(abandoned);
+    miss->loading = Py_NewRef(loading);
+    miss->name = Py_NewRef(name);
+    miss->flight_type = (PyTypeObject *)Py_NewRef((PyObject *)flight_type);
+    miss->failure_type = (PyTypeObject *)Py_NewRef((PyObject *)failure_type);
+    miss->lasting = lasting;
+    int found = find_slots(hit, miss, target);
+    hit->miss = miss;
+    if (found < 0) {
+        pc_free_miss(hit);
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
