@@ -92,7 +92,8 @@ def planned(method: Method, cached: Cached, ttl: float | None) -> Plan:
         )
     label = f"{method.owner}.{method.name}"
     keeping = Keeping(label, cached, ttl)
-    return Plan(label, _encoder(method, cached, text), invoke, keeping)
+    names = tuple(text.names)
+    return Plan(label, _encoder(method, cached, text), invoke, keeping, names)
 
 
 def _read_whole(kind: str, lazy: Callable[[Any, tuple[Any, ...]], Any]) -> Any:

@@ -55,6 +55,7 @@ def cached(
     key: Callable[..., Any] | None = None,
     ignore: Iterable[str] = (),
     copy: str | Callable[[Any], Any] = "share",
+    guard: bool = False,
     materialize: bool = False,
     cache: CacheOrFactory | None = None,
 ) -> Callable[[F], F]: ...

@@ -16,7 +16,7 @@ from pussycache.compile import Handle
 from pussycache.engine import clock, drivers, tasks
 from pussycache.engine.entry import Cause
 from pussycache.engine.flow import reload, uncacheable
-from pussycache.engine.generations import Table
+from pussycache.engine.generations import CHANGED, Table
 from pussycache.engine.writes import Write
 from pussycache.errors import ConfigurationError
 from pussycache.stats import CacheInfo
@@ -168,7 +168,7 @@ def peek(method: Any, /, *args: Any, **kwargs: Any) -> Any:
     if key is MISSING or clock.switches:
         return MISSING
     entry = what.table.entries.get(key)
-    if entry is None or entry.deadline <= clock.read():
+    if entry is None or entry.deadline <= clock.read() or not entry.intact:
         return MISSING
     hand = what.plan.keeping.hand
     return entry.value if hand is None else hand(entry.value)
@@ -214,7 +214,8 @@ def put(method: Callable[P, Any], value: Any, /, *args: P.args, **kwargs: P.kwar
         uncacheable(what.plan, what.table, error)
         return False
     kept = what.plan.keeping.of(what.plan.keeping.given(value, what.handle.method.kind), what.me)
-    return what.table.put(key, values, kept.stored, None if clock.switches else kept.expires)
+    expires = None if clock.switches else kept.expires
+    return what.table.put(key, values, kept.stored, expires, kept.seal)
 
 
 def explain(method: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Explanation:
@@ -239,6 +240,8 @@ def explain(method: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> E
     entry = table.entries.get(key)
     if entry is not None:
         left = entry.deadline - clock.read()
+        if left > 0 and not entry.intact:
+            return Explanation(label, False, "invalidated", detail=CHANGED)
         if left > 0:
             return Explanation(label, True, "hit", detail=_good_for(left))
         return Explanation(label, False, "expired", _moment(clock.wall() + left))

@@ -170,7 +170,7 @@ class MemoryCache(Cache):
                 reclaimer.free(thrown)
 
     def _farewell(self, table: Table, cause: Cause, key: Any, entry: Any) -> None:
-        if type(entry) is Entry:
+        if isinstance(entry, Entry):
             table.hits += entry.hits
             self.history.note(table.serial, key, "invalidated", cause)
 

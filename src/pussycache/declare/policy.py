@@ -79,6 +79,9 @@ class Cached:
     :param ignore: names of parameters that are no part of the key.
     :param copy: ``"share"`` hands every caller the same object, ``"deep"`` a deep copy; or a
         callable that copies.
+    :param guard: detect that a value was changed in place after it was stored: it is forgotten,
+        loaded anew, and a `MutatedValueWarning` says which method returned it. Makes a hit slower;
+        meant for tests.
     :param materialize: store what a returned iterator yields, and give every caller a fresh one.
     :raises ConfigurationError: for a negative duration or a field of the wrong kind.
 
@@ -101,6 +104,7 @@ class Cached:
     key: Callable[..., Any] | None = None
     ignore: tuple[str, ...] = ()
     copy: str | Callable[[Any], Any] = "share"
+    guard: bool = False
     materialize: bool = False
 
     def __post_init__(self) -> None:
@@ -115,8 +119,10 @@ class Cached:
             raise ConfigurationError(
                 f"copy must be 'share', 'deep' or a callable that copies, not {self.copy!r}"
             )
-        if not isinstance(self.materialize, bool):
-            raise ConfigurationError(f"materialize must be True or False, not {self.materialize!r}")
+        for name in ("guard", "materialize"):
+            value = getattr(self, name)
+            if not isinstance(value, bool):
+                raise ConfigurationError(f"{name} must be True or False, not {value!r}")
         if self.key is not None and self.ignore:
             raise ConfigurationError(
                 "key and ignore exclude one another: leave the parameters out in key"

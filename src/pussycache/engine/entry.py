@@ -11,9 +11,12 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-__all__ = ["Cause", "Entry", "History"]
+if TYPE_CHECKING:
+    from pussycache.engine.guard import Seal
+
+__all__ = ["Cause", "Entry", "History", "Sealed"]
 
 
 class Entry:
@@ -34,6 +37,26 @@ class Entry:
     def deadline(self) -> float:
         """When it expires; ``expires`` is the same, or negative where the hit path must not see."""
         return abs(self.expires)
+
+    @property
+    def intact(self) -> bool:
+        """Whether its value is known to have been changed by nobody, or not looked after."""
+        return True
+
+
+class Sealed(Entry):
+    """A remembered value that is compared, before it is served, with what it was when stored.
+
+    Its ``expires`` is negative.
+    """
+
+    __slots__ = ("seal",)
+
+    seal: Seal
+
+    @property
+    def intact(self) -> bool:
+        return self.seal.holds(self.value)
 
 
 _SHOWN: Final = 40

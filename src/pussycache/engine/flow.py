@@ -8,12 +8,15 @@ tasks.py for asyncio.
 
 from __future__ import annotations
 
+import sys
 import warnings
 from typing import TYPE_CHECKING, Any, Final, final
 
 from pussycache.declare.keys import ATOMS, Unkeyable
 from pussycache.engine import clock
-from pussycache.engine.generations import HIT, JOIN, Table
+from pussycache.engine.entry import shown
+from pussycache.engine.generations import HIT, JOIN, SEALED, Table
+from pussycache.engine.guard import guards
 from pussycache.engine.keeping import Keeping, one_shot
 from pussycache.engine.singleflight import (
     ABANDONED,
@@ -26,7 +29,7 @@ from pussycache.engine.singleflight import (
     may_wait,
     wait_over,
 )
-from pussycache.errors import UncacheableCallWarning
+from pussycache.errors import MutatedValueWarning, UncacheableCallWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -38,9 +41,10 @@ class Plan:
     """All that the flow needs to know of one cached method.
 
     ``invoke`` passes bound arguments on to a call; `None` where they are just passed in order.
+    ``names`` are those of the parameters.
     """
 
-    __slots__ = ("encode", "invoke", "keeping", "label", "warned")
+    __slots__ = ("encode", "invoke", "keeping", "label", "names", "warned")
 
     def __init__(
         self,
@@ -48,15 +52,18 @@ class Plan:
         encode: Callable[[tuple[Any, ...], object], Any],
         invoke: Callable[[Any, tuple[Any, ...]], Any] | None,
         keeping: Keeping,
+        names: tuple[str, ...],
     ) -> None:
         self.label = label
         self.encode = encode
         self.invoke = invoke
         self.keeping = keeping
+        self.names = names
         self.warned = False
 
 
 _PATIENCE: Final = 0.5
+_OURS: Final = "pussycache."
 
 
 @final
@@ -99,6 +106,7 @@ def answer(
     :param begun: the key and what `Table.begin` said of it, where it was asked already.
     """
     keeping = plan.keeping
+    again = False
     if begun is not None:
         key, begun_as = begun
     elif clock.switches:
@@ -125,13 +133,22 @@ def answer(
                     tell(ABANDONED)
                 raise
         verb, found = begun_as
+        if verb is SEALED:
+            if not found.intact:
+                if table.drop(key, found):
+                    _changed(plan, values)
+                begun_as = table.begin(key, values, again)
+                continue
+            found.hits += 1
+            verb, found = HIT, found.value
         if verb is HIT:
             return found if keeping.hand is None else keeping.hand(found)
         if verb is JOIN:
+            again = True
             if found.stranded():
                 table.lose(key, found)
                 found.land(ABANDONED)
-                begun_as = table.begin(key, values, True)
+                begun_as = table.begin(key, values, again)
                 continue
             innermost = LOADING.get()
             # A writer may hold what the load is waiting for.
@@ -141,7 +158,7 @@ def answer(
                 finally:
                     wait_over(innermost, found)
                 if outcome is ABANDONED:
-                    begun_as = table.begin(key, values, True)
+                    begun_as = table.begin(key, values, again)
                     continue
                 if outcome is not ALONE:
                     if keeping.hand is None or type(outcome) is Failure:
@@ -166,8 +183,10 @@ def landed(
     """Do what is due when a load has ended, and return what its caller is given."""
     keeping = plan.keeping
     kind = type(outcome)
-    if keeping.plain and (
-        kind in ATOMS or not (kind is Failure or outcome is me or one_shot(outcome))
+    if (
+        keeping.plain
+        and not guards
+        and (kind in ATOMS or not (kind is Failure or outcome is me or one_shot(outcome)))
     ):
         table.finish(key, flight, values, outcome, clock.hot["time"]() + keeping.lasting)
         if flight:
@@ -183,7 +202,7 @@ def landed(
             if kept.expires is None:
                 table.leave(key, flight, failed=False, why=kept.why)
             else:
-                table.finish(key, flight, values, kept.stored, kept.expires)
+                table.finish(key, flight, values, kept.stored, kept.expires, kept.seal)
             flight.land(kept.stored if kept.shared else ALONE)
             return kept.handed
     table.leave(key, flight, failed=True)
@@ -204,6 +223,28 @@ def uncacheable(plan: Plan, table: Table, error: Exception) -> None:
             UncacheableCallWarning,
             stacklevel=5,
         )
+
+
+def _changed(plan: Plan, values: tuple[Any, ...]) -> None:
+    """Warn that what a call returned was changed by somebody."""
+    arguments = shown(dict(zip(plan.names, values, strict=True))).items()
+    call = f"{plan.label}({', '.join([f'{name}={text}' for name, text in arguments])})"
+    warnings.warn(
+        f"what {call} returned was changed in place after it had been stored: it is forgotten, and "
+        "loaded anew. Copy it before changing it, declare Cached(copy='deep'), or return what "
+        "cannot be changed, such as a tuple; if a method of the object changed it, name that "
+        "method in invalidate_methods",
+        MutatedValueWarning,
+        stacklevel=_level_of_the_caller(),
+    )
+
+
+def _level_of_the_caller() -> int:
+    """Return the ``stacklevel`` of the first frame that is not this library's."""
+    level, frame = 0, sys._getframe()
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith(_OURS):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def reload(

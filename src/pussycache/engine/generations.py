@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pussycache.declare.keys import loose
 from pussycache.engine.clock import hot, read
-from pussycache.engine.entry import Cause, Entry
-from pussycache.engine.singleflight import Flight
+from pussycache.engine.entry import Cause, Entry, Sealed
+from pussycache.engine.singleflight import ABANDONED, Flight
 from pussycache.errors import ConfigurationError
 from pussycache.stats import CacheInfo
 
@@ -27,19 +27,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pussycache.engine.fences import Fence
+    from pussycache.engine.guard import Seal
     from pussycache.engine.home import Home
     from pussycache.engine.singleflight import Waiter
 
 
-__all__ = ["COMPUTE", "HIT", "JOIN", "Table"]
+__all__ = ["CHANGED", "COMPUTE", "HIT", "JOIN", "SEALED", "Table"]
 
 HIT: Final = "hit"
+SEALED: Final = "sealed"
 JOIN: Final = "join"
 COMPUTE: Final = "compute"
 
 _serials: Final[Iterator[int]] = itertools.count(1)
 
 
+CHANGED: Final = "its value was changed in place"
 _OVERTAKEN: Final = "a write has overtaken the load"
 
 
@@ -110,9 +113,14 @@ class Table:
     # What a call asks.
 
     def begin(self, key: Any, values: tuple[Any, ...], again: bool) -> Flight | tuple[str, Any]:
-        """Say what a call is to do: `HIT`, `JOIN` or `COMPUTE`, or the load it has entered."""
+        """Say what a call is to do: `HIT`, `JOIN` or `COMPUTE`, or the load it has entered.
+
+        `SEALED` comes with an entry, which is a hit if it is intact.
+        """
         entry = self.entries.get(key)
         if entry is not None and entry.deadline > hot["time"]():
+            if type(entry) is Sealed:
+                return SEALED, entry
             entry.hits += 1
             return HIT, entry.value
         if again:
@@ -151,6 +159,10 @@ class Table:
                     self.flights = {}
             raise
         self.misses -= 1
+        if type(entry) is Sealed:
+            self.lose(key, flight)
+            flight.land(ABANDONED)
+            return SEALED, entry
         entry.hits += 1
         self.lose(key, flight)
         flight.land(entry.value)
@@ -184,7 +196,13 @@ class Table:
             return True
 
     def finish(
-        self, key: Any, flight: Flight, values: tuple[Any, ...], value: Any, expires: float
+        self,
+        key: Any,
+        flight: Flight,
+        values: tuple[Any, ...],
+        value: Any,
+        expires: float,
+        seal: Seal | None = None,
     ) -> bool:
         """End a load and store what it brought, unless a write has overtaken it."""
         dropped = None
@@ -201,7 +219,12 @@ class Table:
                         # Some who read here do not look at the clock: a negative expiry sends
                         # everybody to `begin`, which does.
                         expires = -expires
-                    entry = Entry()
+                    if seal is None:
+                        entry = Entry()
+                    else:
+                        entry = Sealed()
+                        entry.seal = seal
+                        expires = -abs(expires)
                     entry.value = value
                     entry.expires = expires
                     entry.hits = 0
@@ -274,7 +297,14 @@ class Table:
                 self.entries, self.hidden = self.hidden, None
         self.home.sweep()
 
-    def put(self, key: Any, values: tuple[Any, ...], value: Any, expires: float | None) -> bool:
+    def put(
+        self,
+        key: Any,
+        values: tuple[Any, ...],
+        value: Any,
+        expires: float | None,
+        seal: Seal | None = None,
+    ) -> bool:
         """Store a value from outside: a write of one entry that begins and ends at once."""
         with self.lock:
             self.flights.pop(key, None)
@@ -286,7 +316,7 @@ class Table:
                 return False
             flight = self.flights[key] = Flight()
             flight.values = values
-            stored = self.finish(key, flight, values, value, expires)
+            stored = self.finish(key, flight, values, value, expires, seal)
             self.loads -= 1
         self.home.sweep()
         return stored
@@ -302,6 +332,17 @@ class Table:
             self.home.history.note(self.serial, key, "invalidated", cause)
         self.home.sweep()
         return entry.deadline > read()
+
+    def drop(self, key: Any, entry: Entry) -> bool:
+        """Forget an entry whose value was changed in place; false if it is not there any more."""
+        with self.lock:
+            if self.kept.get(key) is not entry:
+                return False
+            self.remove(key)
+            self.invalidations += 1
+            self.home.history.note(self.serial, key, "invalidated", CHANGED)
+        self.home.sweep()
+        return True
 
     def forget_others(self) -> None:
         """Forget the loads and the writers of threads that are not here: see cache/forks.py."""

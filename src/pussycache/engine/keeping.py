@@ -14,6 +14,7 @@ from typing import Any, Final
 from pussycache.declare.keys import ATOMS
 from pussycache.declare.policy import Cached, seconds_left
 from pussycache.engine.clock import read
+from pussycache.engine.guard import Seal, guards, seal
 
 __all__ = ["Keeping", "Kept", "fresh"]
 
@@ -56,9 +57,12 @@ def fresh(value: Any) -> Any:
 
 
 class Kept:
-    """What becomes of a result: ``expires`` is `None` if it is not stored, ``why`` says why not."""
+    """What becomes of a result: ``expires`` is `None` if it is not stored, ``why`` says why not.
 
-    __slots__ = ("expires", "handed", "shared", "stored", "why")
+    ``seal`` is there where what is stored is to be guarded against changes.
+    """
+
+    __slots__ = ("expires", "handed", "seal", "shared", "stored", "why")
 
     def __init__(
         self,
@@ -67,12 +71,14 @@ class Kept:
         expires: float | None,
         why: str | None = None,
         shared: bool = True,
+        seal: Seal | None = None,
     ) -> None:
         self.stored = stored
         self.handed = handed
         self.expires = expires
         self.why = why
         self.shared = shared
+        self.seal = seal
 
 
 class Keeping:
@@ -99,6 +105,7 @@ class Keeping:
             and self.lasting > 0
             and cached.when is None
             and self.hand is None
+            and not cached.guard
         )
 
     def read(self, value: Any) -> Any:
@@ -143,7 +150,9 @@ class Keeping:
                 lasting = self._ttl
         if not lasting:
             return Kept(stored, handed, None, "its ttl is 0")
-        return Kept(stored, handed, read() + lasting)
+        # Of a deep copy nobody else has any part.
+        guard = (cached.guard or guards) and cached.copy != "deep"
+        return Kept(stored, handed, read() + lasting, seal=seal(stored, me) if guard else None)
 
 
 def _hand(cached: Cached) -> Callable[[Any], Any] | None:

@@ -6,7 +6,6 @@ business.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from pussycache.cache.base import Cache
@@ -203,6 +202,9 @@ class CacheContract:
 
     def test_async_vocabulary(self) -> None:
         """Every call has an awaitable twin that does the same."""
+        # Slow to import, and pytest imports this package whenever it starts.
+        import asyncio
+
         cache = self.make_cache()
 
         async def use() -> None:
