@@ -502,6 +502,33 @@ def test_arguments_without_a_key():
     assert pussycache.put(proxy.read, 1, no_key()) is False
 
 
+def test_a_warning_points_at_the_caller(run):
+    """The warning about a call without a key points at the line that made the call."""
+    no_key = type("NoKey", (dict,), {})()
+
+    @cached
+    def function(value):
+        return value
+
+    async def main():
+        @cached
+        async def coroutine(value):
+            return value
+
+        await coroutine(no_key)
+
+    for call in (
+        lambda: function(no_key),
+        lambda: counting(Cached()).read(no_key),
+        lambda: pussycache.refresh(counting(Cached()).read, no_key),
+        lambda: pussycache.put(counting(Cached()).read, 1, no_key),
+        lambda: run(main),
+    ):
+        with pytest.warns(UncacheableCallWarning) as caught:
+            call()
+        assert [warning.filename for warning in caught] == [__file__]
+
+
 def test_arguments_that_contain_themselves():
     """A list that contains itself has no key, and the call is computed."""
     endless = []

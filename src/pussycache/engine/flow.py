@@ -221,7 +221,7 @@ def uncacheable(plan: Plan, table: Table, error: Exception) -> None:
             "method __cache_key__(), or the declaration a Cached(key=...) or "
             "Cached(ignore=[...]). It is computed each time; this is said once",
             UncacheableCallWarning,
-            stacklevel=5,
+            stacklevel=_level_of_the_caller(),
         )
 
 
