@@ -19,8 +19,8 @@ class CacheInfo:
     ``hits`` were answered from the cache. ``misses`` were not, also where another caller's load was
     waited for. ``loads`` ended well, ``failures`` raised. ``rejected`` were loaded and not stored,
     because a policy said so. ``evictions`` made room; ``invalidations`` is how many writes said
-    that something was wrong. ``uncacheable`` calls had arguments that cannot be part of a key.
-    ``entries`` is how many results are remembered now.
+    that something was wrong, and how many values were found changed in place. ``uncacheable`` calls
+    had arguments that cannot be part of a key. ``entries`` is how many results are remembered now.
     """
 
     hits: int = 0

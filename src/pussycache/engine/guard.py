@@ -1,7 +1,7 @@
 """The seal of a stored value, which tells later whether it was changed, and the switch for all.
 
-What a value looks like is described by looks.py; what becomes of a changed one is decided in
-flow.py.
+What a value looks like is described by looks.py, which is imported when somebody guards, and not
+before; what becomes of a changed one is decided in flow.py.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from itertools import compress
 from operator import is_not
 from typing import Any, Final, final
-
-from pussycache.engine.looks import VALUES, look, same
 
 __all__ = ["Seal", "guarded", "guards", "seal"]
 
@@ -60,6 +58,8 @@ def seal(value: object, me: object) -> Seal | None:
 
     :param me: the wrapped object, whose own state is no part of any value.
     """
+    from pussycache.engine.looks import VALUES, look
+
     if type(value) in VALUES:
         return None
     looks, changeable = look(value, id(me))
@@ -83,6 +83,8 @@ class Seal:
 
     def holds(self, value: object) -> bool:
         """Whether the value looks as it did."""
+        from pussycache.engine.looks import look, same
+
         then, now = self._looks, look(value, self._me)[0]
         return len(then) == len(now) and all(
             same(a, b) for a, b in compress(zip(then, now, strict=True), map(is_not, then, now))
