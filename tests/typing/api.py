@@ -9,6 +9,7 @@ import pussycache
 from pussycache import Cached, Forget, MemoryCache, cached, invalidates
 from pussycache.cache import BaseCacheBackend
 from pussycache.proxy import BaseProxy
+from pussycache.testing import FakeClock, guarded
 from pussycache.types import Missing
 
 
@@ -40,8 +41,10 @@ assert_type(pussycache.explain(users.get_user, 1).reason, str)
 assert_type(pussycache.cache_of(users), pussycache.Cache)
 pussycache.forget_all(users)
 pussycache.forget_all(users.get_user)
-with pussycache.writing(users.rename, user_id=7), pussycache.disabled():
+with pussycache.writing(users.rename, user_id=7), pussycache.disabled(), guarded():
     pass
+with FakeClock() as clock:
+    clock.advance(60)
 
 
 async def use() -> None:
@@ -53,7 +56,7 @@ async def use() -> None:
 
 
 class Repository:
-    @cached(ttl=60)
+    @cached(ttl=60, guard=True)
     def get_user(self, user_id: int) -> str:
         return str(user_id)
 
@@ -95,7 +98,7 @@ old._cache.set("mykey", "my value", 10)
 
 
 class CachedUsers(BaseProxy):
-    cached_methods = {"get_user": 60, "fetch": Cached(ttl=5)}
+    cached_methods = {"get_user": 60, "fetch": Cached(ttl=5, guard=True)}
     invalidate_methods = {"rename": ["get_user"]}
 
 
@@ -106,3 +109,4 @@ users.get_user("one")  # pyright: ignore[reportArgumentType]
 pussycache.forget(users.get_user, "one")  # pyright: ignore[reportArgumentType]
 slow("one")  # pyright: ignore[reportArgumentType]
 Cached(ttl="one")  # pyright: ignore[reportArgumentType]
+Cached(guard="one")  # pyright: ignore[reportArgumentType]
