@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import pussycache
-from pussycache import MISSING, Forget
+from pussycache import MISSING, Cached, Forget, MemoryCache
 
 
 class Slow:
@@ -195,8 +195,10 @@ def test_a_refresh_is_one_load_for_those_who_miss(gate, spawn, joined):
     assert proxy.loads == [1]
 
 
-def test_others_are_served_while_a_refresh_runs(new_gate, spawn):
-    """A refresh replaces what is remembered when it ends, and not before."""
+@pytest.mark.parametrize("guard", [False, True], ids=["plain", "guarded"])
+@pytest.mark.parametrize("ttls", [[None], [60], [60, None]], ids=["ever", "timed", "mixed"])
+def test_others_are_served_while_a_refresh_runs(ttls, guard, new_gate, spawn):
+    """A refresh replaces what is remembered when it ends, and not before, however it is read."""
     first, second = new_gate(), new_gate()
 
     class Versions:
@@ -206,17 +208,21 @@ def test_others_are_served_while_a_refresh_runs(new_gate, spawn):
             self.version += 1
             if self.version == 2:
                 second.hold()
-            return self.version
+            return [self.version]
 
     first.open()
-    proxy = pussycache.wrap(Versions(), cached_methods=["read"])
-    assert proxy.read() == 1
+    target, cache = Versions(), MemoryCache()
+    policies = [Cached(ttl=ttl, guard=guard) for ttl in ttls]
+    proxies = [pussycache.wrap(target, cache, cached_methods={"read": said}) for said in policies]
+    proxy = proxies[0]
+    assert proxy.read() == [1]
     refreshing = spawn(pussycache.refresh, proxy.read)
     second.reached()
-    assert proxy.read() == 1
+    readers = [spawn(one.read) for one in proxies]
+    assert [reader.result() for reader in readers] == [[1]] * len(ttls)
     second.open()
-    assert refreshing.result() == 2
-    assert proxy.read() == 2
+    assert refreshing.result() == [2]
+    assert proxy.read() == [2]
 
 
 def test_a_refresh_that_raises_leaves_what_is_remembered(run):

@@ -146,12 +146,11 @@ class Table:
             flight.values = values
         try:
             other = flights.setdefault(key, flight)
-            if other is not flight:
-                return JOIN, other
-            # A load that ended since the first look has stored its entry before it left.
+            # A load that ended since the first look has stored its entry before it left. While one
+            # refreshes what is remembered, others are answered with that.
             entry = self.entries.get(key)
             if entry is None or entry.deadline <= hot["time"]():
-                return flight
+                return flight if other is flight else (JOIN, other)
         except BaseException:
             # Keys that refuse to be compared, or a signal: nobody will end what was entered.
             with self.lock:
@@ -159,12 +158,12 @@ class Table:
                     self.flights = {}
             raise
         self.misses -= 1
-        if type(entry) is Sealed:
+        if other is flight:
             self.lose(key, flight)
+        if type(entry) is Sealed:
             flight.land(ABANDONED)
             return SEALED, entry
         entry.hits += 1
-        self.lose(key, flight)
         flight.land(entry.value)
         return HIT, entry.value
 
