@@ -339,6 +339,32 @@ def test_arrays_of_numpy(kind, monkeypatch):
             source.get()
 
 
+def test_a_value_that_is_changed_while_it_is_looked_at(monkeypatch):
+    """Where Python says that a collection changed during the look, the value counts as changed."""
+
+    class NdArray:
+        changes = True
+
+        @property
+        def dtype(self):
+            if self.changes:
+                raise RuntimeError("changed size during iteration")
+            return types.SimpleNamespace(hasobject=False)
+
+        def tobytes(self):
+            return b""
+
+        shape = ()
+
+    monkeypatch.setitem(sys.modules, "numpy", types.SimpleNamespace(ndarray=NdArray))
+    source = wrapped(NdArray)
+    source.get().changes = False
+    with pytest.warns(MutatedValueWarning):
+        source.get()
+    with pytest.warns(MutatedValueWarning):
+        source.get()
+
+
 def test_arrays_of_the_real_numpy():
     """An array of numpy that a caller changes is found out."""
     numpy = pytest.importorskip("numpy")

@@ -88,7 +88,11 @@ def look(value: object, me: int) -> tuple[list[Any], bool]:
         looks.append(kind)
         changeable = changeable or not _FIXED.issuperset(how)
         for read in how:
-            row = read(node)
+            try:
+                row = read(node)
+            except RuntimeError:
+                # It is being changed, in another thread: this look is like no other.
+                row = [object()]
             looks.append(len(row))
             if len(looks) + len(row) > _MOST:
                 row = row[: max(0, _MOST - len(looks))]
