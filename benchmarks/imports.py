@@ -19,6 +19,7 @@ from benchmarks.measure import Figure, alone, best
 UNWANTED = {
     "asyncio",
     "concurrent",
+    "datetime",
     "django",
     "hiredis",
     "http",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from pussycache.compile import Handle
@@ -260,7 +259,7 @@ def _good_for(seconds: float) -> str | None:
 
 
 def _moment(wall: float) -> datetime:
-    from datetime import datetime
+    from datetime import UTC, datetime
 
     return datetime.fromtimestamp(wall, UTC)
 

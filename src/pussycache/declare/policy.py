@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pussycache.errors import ConfigurationError
@@ -52,7 +51,7 @@ def seconds_left(answer: object, method: str) -> float | None:
     """
     if answer is None:
         return None
-    from datetime import datetime, timedelta
+    from datetime import UTC, datetime, timedelta
 
     if isinstance(answer, datetime):
         if answer.tzinfo is None:
