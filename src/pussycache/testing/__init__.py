@@ -1,7 +1,41 @@
 """Instruments for tests: of caches, and of programs that use this library. Shipped with it."""
 
+from typing import TYPE_CHECKING, Any
+
 from pussycache.engine.guard import guarded
 from pussycache.testing.clock import FakeClock
 from pussycache.testing.contract import CacheContract
 
-__all__ = ["CacheContract", "FakeClock", "guarded"]
+if TYPE_CHECKING:
+    from pussycache.testing.coherence import assert_coherent
+    from pussycache.testing.incoherent import IncoherentError, Tried
+
+__all__ = [
+    "CacheContract",
+    "FakeClock",
+    "IncoherentError",
+    "Tried",
+    "assert_coherent",
+    "guarded",
+]
+
+# Loaded when they are asked for: pytest imports this package at each start, for its fixtures.
+_LATER = {
+    "IncoherentError": "incoherent",
+    "Tried": "incoherent",
+    "assert_coherent": "coherence",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
