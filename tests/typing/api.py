@@ -9,7 +9,7 @@ import pussycache
 from pussycache import Cached, Forget, MemoryCache, cached, invalidates
 from pussycache.cache import BaseCacheBackend
 from pussycache.proxy import BaseProxy
-from pussycache.testing import FakeClock, guarded
+from pussycache.testing import FakeClock, Report, Tried, assert_coherent, audit, guarded
 from pussycache.types import Missing
 
 
@@ -110,3 +110,19 @@ pussycache.forget(users.get_user, "one")  # pyright: ignore[reportArgumentType]
 slow("one")  # pyright: ignore[reportArgumentType]
 Cached(ttl="one")  # pyright: ignore[reportArgumentType]
 Cached(guard="one")  # pyright: ignore[reportArgumentType]
+
+
+# Instruments: a callable among the calls is checked against the object.
+
+assert_type(
+    assert_coherent(
+        Users,
+        cached_methods=["get_user"],
+        invalidate_methods={"rename": [Forget("get_user", "user_id")]},
+        calls=[("get_user", 7), "fetch", lambda users: users.rename(7, "eve")],
+    ),
+    Tried,
+)
+report = audit(Users, ["get_user"], calls=[lambda users: users.get_user(7)], ignore=["hits"])
+assert_type(report, Report)
+assert_type(report["get_user"].reads, frozenset[str])

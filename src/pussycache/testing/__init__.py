@@ -7,23 +7,33 @@ from pussycache.testing.clock import FakeClock
 from pussycache.testing.contract import CacheContract
 
 if TYPE_CHECKING:
+    from pussycache.testing.auditing import audit
     from pussycache.testing.coherence import assert_coherent
     from pussycache.testing.incoherent import IncoherentError, Tried
+    from pussycache.testing.report import Finding, Report, Use
 
 __all__ = [
     "CacheContract",
     "FakeClock",
+    "Finding",
     "IncoherentError",
+    "Report",
     "Tried",
+    "Use",
     "assert_coherent",
+    "audit",
     "guarded",
 ]
 
 # Loaded when they are asked for: pytest imports this package at each start, for its fixtures.
 _LATER = {
+    "Finding": "report",
     "IncoherentError": "incoherent",
+    "Report": "report",
     "Tried": "incoherent",
+    "Use": "report",
     "assert_coherent": "coherence",
+    "audit": "auditing",
 }
 
 
