@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import functools
 import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -10,12 +11,15 @@ from dataclasses import dataclass, field
 import pytest
 
 import pussycache
-from pussycache import Cached, ConfigurationError, Each, Forget, cached, invalidates
+from pussycache import Cached, ConfigurationError, Each, Forget, cached, invalidates, testing
 from pussycache.engine import clock
 from pussycache.engine.generations import Table
-from pussycache.testing import IncoherentError, assert_coherent, held
+from pussycache.testing import IncoherentError, held
 from pussycache.testing.calls import parsed
 from pussycache.testing.interleavings import orders
+
+# How much is tried must not depend on how busy the machine is.
+assert_coherent = functools.partial(testing.assert_coherent, seconds=600)
 
 READS = ["get_user", "list_users", "find"]
 CALLS = [
@@ -479,6 +483,37 @@ def test_shared_state_is_not_blamed_on_the_declaration():
         assert_coherent(Shares, ["get"], {"put": ["get"]}, calls=["get", "put"])
 
 
+def test_what_happens_once_only():
+    """Where the same calls made again answer rightly, that is said."""
+    once = [1, 2, 3]
+
+    class Once:
+        def get(self):
+            return once.pop() if len(once) > 2 else 0
+
+    with pytest.raises(ConfigurationError, match="not when the same calls were made again"):
+        assert_coherent(Once, ["get"], calls=["get"])
+
+
+def test_an_error_is_told_alone():
+    """The error does not come as one that was raised while another one was handled."""
+    for make in (Users, AsyncUsers):
+        assert wrong(make, READS, calls=CALLS).__context__ is None
+
+
+def test_a_plain_method_that_needs_a_loop():
+    """A plain method that returns what only a loop can wait for is a mistake among the calls."""
+
+    class Sleeps(Slots):
+        __slots__ = ()
+
+        def rest(self):
+            return asyncio.sleep(0)
+
+    with pytest.raises(ConfigurationError, match="waits for an event loop"):
+        assert_coherent(Sleeps, ["get"], calls=["get", "rest"])
+
+
 class Counts:
     def __init__(self):
         self.hits = 0
@@ -650,6 +685,23 @@ def test_a_call_that_does_not_come_back(monkeypatch, gate):
     assert not isinstance(caught.value, IncoherentError)
 
 
+def test_a_coroutine_that_does_not_come_back(monkeypatch):
+    """The same for async methods."""
+    monkeypatch.setattr(held, "PATIENCE", 0.1)
+    tasks = set()
+
+    class Hangs(Slots):
+        __slots__ = ()
+
+        async def put(self, count):
+            tasks.add(asyncio.current_task())
+            if len(tasks) > 1:
+                await asyncio.Event().wait()
+
+    with pytest.raises(AssertionError, match=r"put\(1\) does not come back:\n"):
+        assert_coherent(Hangs, ["get"], {"put": ["get"]}, calls=["get", ("put", 1)], length=1)
+
+
 class Late(Users):
     """Hands the work to somebody else, and returns."""
 
@@ -813,6 +865,14 @@ def test_a_decorated_class_brings_its_declaration():
     assert "@invalidates('get') of 'half' does not name 'twice'" in error.remedy
     error = wrong(Decorated, calls=[*calls[:3], ("half", 0), ("sneak", 3)])
     assert "add @invalidates('get') to 'sneak'" in error.remedy
+
+    class Writes(Decorated):
+        @cached
+        def sneak(self, value):
+            self.value = value
+
+    error = wrong(Writes, calls=[*calls, ("sneak", 3)])
+    assert "take @cached from 'sneak'" in error.remedy
 
     class Right(Decorated):
         @invalidates("*")

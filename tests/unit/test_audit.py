@@ -9,6 +9,7 @@ import functools
 import gc
 import itertools
 import logging
+import random
 import sqlite3
 import threading
 import weakref
@@ -658,6 +659,34 @@ def test_a_proxy_of_a_decorated_object():
 
     calls = ["get", "both", ("put", 1), ("put_other", 2), ("sneak", 3)]
     assert audit(make, calls=calls).findings == ()
+
+
+def test_rules_that_name_methods_themselves():
+    """A method of another proxy is not one of this object; a decorated function is."""
+    other = pussycache.wrap(Users(), cached_methods=["find"])
+    writes = {"rename_user": [other.find]}
+    report = audit(Users, ["find"], writes, calls=[("find", "ada"), ("rename_user", 7, "eve")])
+    assert kinds(report) == {("undeclared", "rename_user", "find", "_index")}
+
+    class Named:
+        def __init__(self):
+            self.value = 0
+
+        @cached
+        def get(self):
+            return self.value
+
+        @invalidates(get)
+        def put(self):
+            self.value = 1
+
+    assert audit(Named, calls=["get", "put"]).findings == ()
+
+
+def test_state_in_fields_of_c():
+    """What an object keeps where no attribute shows it is seen as far as it can be copied."""
+    report = audit(lambda: random.Random(7), ["getstate"], calls=["getstate", "random"])
+    assert kinds(report) == {("undeclared", "random", "getstate", "(items)")}
 
 
 def test_mistakes():

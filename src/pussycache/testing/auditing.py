@@ -136,9 +136,12 @@ class _Watch:
                     use.again |= await self._one(target, call, use)
 
     async def _one(self, target: Any, call: MethodCall, use: _Gathered) -> set[str]:
-        before = picture(target)
+        # Both pictures show the class that is watched.
         with watched(target) as seen:
+            before = picture(target)
+            seen.on = True
             use.outcomes.append(await Outcome.of(target, call))
+            seen.on = False
             after = picture(target)
         self._opaque |= after.opaque
         if seen.reads is None:

@@ -40,12 +40,8 @@ async def blame(trial: Trial, found: Difference) -> Blame:
     for place in range(loaded, len(before)):
         now, bare = await trial.answers(before[: place + 1], read)
         if not trial.same(read, now, found.got, (bare, found.got.value)):
-            return Blame(before[place], _undeclared(trial, before[place], read))
-    return Blame(
-        None,
-        f"{read} changes by itself, or at a moment that no call marks: declare the method that "
-        "changes it, or take it out of cached_methods",
-    )
+            break
+    return Blame(before[place], _undeclared(trial, before[place], read))
 
 
 def _undeclared(trial: Trial, write: MethodCall, read: MethodCall) -> str:

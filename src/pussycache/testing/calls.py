@@ -228,6 +228,10 @@ def drive(main: Coroutine[Any, Any, R], in_loop: bool) -> R:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
+        runs = False
+    else:
+        runs = True
+    if not runs:
         return asyncio.run(main)
     # A test that is itself a coroutine: a loop does not run inside another one.
     with ThreadPoolExecutor(1) as other:

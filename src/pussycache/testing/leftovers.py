@@ -17,9 +17,9 @@ from pussycache.testing.trial import Trial
 
 __all__ = ["changed_later"]
 
-_RETURNS: Final = 0.5  # seconds in which a write returns that does not wait for its thread
+_RETURNS: Final = 1.0  # seconds in which a write returns that does not wait for its thread
 _HELD: Final = 2.0  # seconds that a thread is held at most: a read may be waiting for it
-_POOL: Final = 0.25  # seconds given to a thread that does not end, as those of pools do not
+_POOL: Final = 1.0  # seconds given to a thread that does not end, as those of pools do not
 
 
 async def changed_later(

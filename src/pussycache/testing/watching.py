@@ -17,9 +17,13 @@ __all__ = ["Seen", "watched"]
 
 
 class Seen:
-    """The names of attributes, as they are read and set. ``reads`` is `None` if nobody can see."""
+    """The names of attributes, as they are read and set while it is ``on``.
+
+    ``reads`` is `None` if nobody can see.
+    """
 
     def __init__(self) -> None:
+        self.on = False
         self.reads: set[str] | None = set()
         self.writes: set[str] = set()
 
@@ -34,12 +38,11 @@ def watched(target: Any) -> Iterator[Seen]:
     except Exception:
         # Written in C, or of a class that is not to be inherited from.
         seen.reads = None
-        yield seen
-        return
     try:
         yield seen
     finally:
-        object.__setattr__(target, "__class__", kind)
+        if seen.reads is not None:
+            object.__setattr__(target, "__class__", kind)
 
 
 def _watching(kind: Any, target: object, seen: Seen) -> type:
@@ -49,7 +52,7 @@ def _watching(kind: Any, target: object, seen: Seen) -> type:
         return is_state(raw) or name in state_of(target)
 
     def __getattribute__(self: Any, name: str) -> Any:
-        if self is target and seen.reads is not None:
+        if seen.on and self is target and seen.reads is not None:
             if not name.startswith("__"):
                 if state(name):
                     seen.reads.add(name)
@@ -58,12 +61,12 @@ def _watching(kind: Any, target: object, seen: Seen) -> type:
         return kind.__getattribute__(self, name)
 
     def __setattr__(self: Any, name: str, value: object) -> None:
-        if self is target and state(name):
+        if seen.on and self is target and state(name):
             seen.writes.add(name)
         kind.__setattr__(self, name, value)
 
     def __delattr__(self: Any, name: str) -> None:
-        if self is target and state(name):
+        if seen.on and self is target and state(name):
             seen.writes.add(name)
         kind.__delattr__(self, name)
 
