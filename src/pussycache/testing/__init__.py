@@ -9,31 +9,42 @@ from pussycache.testing.contract import CacheContract
 if TYPE_CHECKING:
     from pussycache.testing.auditing import audit
     from pussycache.testing.coherence import assert_coherent
+    from pussycache.testing.explorer import Exploration, Pause, Program, PromiseBroken, explore
     from pussycache.testing.incoherent import IncoherentError, Tried
     from pussycache.testing.report import Finding, Report, Use
 
 __all__ = [
     "CacheContract",
+    "Exploration",
     "FakeClock",
     "Finding",
     "IncoherentError",
+    "Pause",
+    "Program",
+    "PromiseBroken",
     "Report",
     "Tried",
     "Use",
     "assert_coherent",
     "audit",
+    "explore",
     "guarded",
 ]
 
 # Loaded when they are asked for: pytest imports this package at each start, for its fixtures.
 _LATER = {
+    "Exploration": "explorer",
     "Finding": "report",
     "IncoherentError": "incoherent",
+    "Pause": "explorer",
+    "Program": "explorer",
+    "PromiseBroken": "explorer",
     "Report": "report",
     "Tried": "incoherent",
     "Use": "report",
     "assert_coherent": "coherence",
     "audit": "auditing",
+    "explore": "explorer",
 }
 
 
