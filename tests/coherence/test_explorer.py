@@ -187,6 +187,37 @@ def test_what_is_rare_is_reached(monkeypatch):
     } <= seen
 
 
+def forgets_loads_first(monkeypatch):
+    without(
+        monkeypatch,
+        Table,
+        "forget",
+        ("self.flights.pop(key, None)\n", "pass\n"),
+        ("entry = self.remove(key)", "self.flights.pop(key, None); entry = self.remove(key)"),
+    )
+
+
+def replaces_loads_first(monkeypatch):
+    replaced = "    if self.flights:\n        self.flights = {}\n"
+    without(
+        monkeypatch,
+        Table,
+        "_replace",
+        (replaced, ""),
+        ("    kept = self.kept\n", f"{replaced}    kept = self.kept\n"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("mutant", "name"), [(forgets_loads_first, "forget"), (replaces_loads_first, "forget-all")]
+)
+def test_what_is_forgotten_by_hand_is_not_handed_on(monkeypatch, mutant, name):
+    """A call that found an entry just before it was forgotten hands it to no later call."""
+    mutant(monkeypatch)
+    with pytest.raises(PromiseBroken, match="had returned, and answered with version 0"):
+        PROGRAMS[name].scenario.explore()
+
+
 def test_a_wait_for_one_another_is_found(monkeypatch):
     """Loads that wait for one another are reported, where the engine would let them."""
     without(monkeypatch, flow, "answer", ("may_wait(innermost, found)", "True"))

@@ -306,12 +306,10 @@ class Table:
     ) -> bool:
         """Store a value from outside: a write of one entry that begins and ends at once."""
         with self.lock:
-            self.flights.pop(key, None)
-            if self.hidden is not None or (self.fences and self.fenced(values)):
+            fenced = self.hidden is not None or (self.fences and self.fenced(values))
+            if fenced or expires is None or not self.home.open_to_loads:
                 self.remove(key)
-                return False
-            if expires is None or not self.home.open_to_loads:
-                self.remove(key)
+                self.flights.pop(key, None)
                 return False
             flight = self.flights[key] = Flight()
             flight.values = values
@@ -323,8 +321,10 @@ class Table:
     def forget(self, key: Any, cause: Cause) -> bool:
         """Forget one entry: a write of one entry that begins and ends at once."""
         with self.lock:
-            self.flights.pop(key, None)
             entry = self.remove(key)
+            # After the entry: a call that was just entered may have found it, and would hand it to
+            # all that join.
+            self.flights.pop(key, None)
             if entry is None:
                 return False
             self.invalidations += 1
@@ -376,13 +376,15 @@ class Table:
             self._replace(cause)
 
     def _replace(self, cause: Cause) -> None:
-        if self.flights:
-            self.flights = {}
         kept = self.kept
         if self.hidden is None:
             self.entries = {}
         else:
             self.hidden = {}
+        # After the entries: a call that was just entered may have found one, and would hand it to
+        # all that join.
+        if self.flights:
+            self.flights = {}
         if not kept:
             return
         for at in self.indexes:

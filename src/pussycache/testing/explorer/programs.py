@@ -11,6 +11,8 @@ from pussycache.declare.rules import Each, Forget
 from pussycache.testing.explorer.scenario import (
     Cancels,
     Evicts,
+    Forgets,
+    ForgetsAll,
     Passes,
     Puts,
     Reads,
@@ -145,6 +147,14 @@ PROGRAMS: Final[dict[str, Named]] = {
             },
             max_entries=1,
         ),
+    ),
+    "forget": Named(
+        "a call is forgotten by hand",
+        Scenario({"reader 1": _TWICE, "reader 2": [Reads("get")], "user": [Forgets("get")]}),
+    ),
+    "forget-all": Named(
+        "a method is forgotten by hand",
+        Scenario({"reader 1": _TWICE, "reader 2": [Reads("get")], "user": [ForgetsAll("get")]}),
     ),
     "put": Named(
         "a value is put by hand, and a writer",
