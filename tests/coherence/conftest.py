@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+from pussycache.engine import flow
+
 PATIENCE = 10
 
 
@@ -82,6 +84,20 @@ def watchdog():
     yield
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """Set after how many seconds a waiter begins to load as well: never, unless a test says so.
+
+    Else a deadlock would pass for a slow test.
+    """
+
+    def last(seconds):
+        monkeypatch.setattr(flow, "PATIENCE", seconds)
+
+    last(10_000.0)
+    return last
 
 
 @pytest.fixture

@@ -104,13 +104,14 @@ def _wait(wish: Wait, flow: Generator[Step, Any, Any]) -> Any:
     told: SimpleQueue[Any] = SimpleQueue()
     if not wish.join(told.put):
         return ABANDONED
-    patience = wish.patience
     try:
         while True:
+            patience = wish.patience
             with suppress(Empty):
                 return told.get(timeout=patience)
-            if wish.in_vain():
-                return ABANDONED
+            verdict = wish.outlasted(patience)
+            if verdict is not None:
+                return verdict
     except BaseException:
         flow.close()
         raise

@@ -22,6 +22,7 @@ from pussycache.engine.singleflight import (
     ABANDONED,
     ALONE,
     LOADING,
+    OVERDUE,
     Failure,
     Flight,
     Waiter,
@@ -62,29 +63,60 @@ class Plan:
         self.warned = False
 
 
-_PATIENCE: Final = 0.5
 _OURS: Final = "pussycache."
+
+_GLANCE: Final = 0.5
+"""Seconds between two looks whether the event loop of the load is still open."""
+
+PATIENCE = 5.0
+"""Seconds after which one of those who wait for a load begins to load as well."""
+
+
+def _overdue(helpers: int) -> float:
+    """After how many seconds a waiter becomes the next helper: 5, 10, 20, 40, 80, 140, 200 ..."""
+    return PATIENCE * (2.0 ** min(helpers, 4) + 12 * max(helpers - 4, 0))
 
 
 @final
 class Wait:
-    """A wish to wait for a load that somebody else runs."""
+    """A wish to wait for a load that somebody else runs.
 
-    __slots__ = ("_flight", "_key", "_table")
+    No wait is for ever. A load can depend on one that waits for it in ways that nobody sees:
+    through a thread of a pool, or a lock of the user's. So from time to time one of those who wait
+    loads as well. That costs a slow load few loads more, further and further apart, and every
+    waiter that has the patience gets its turn.
+    """
+
+    __slots__ = ("_flight", "_key", "_table", "_waited")
 
     def __init__(self, table: Table, key: Any, flight: Flight) -> None:
         self._table = table
         self._key = key
         self._flight = flight
+        self._waited = 0.0
 
     @property
-    def patience(self) -> float | None:
-        """After how many seconds to ask whether the wait is in vain; `None` if it cannot be."""
-        return _PATIENCE if hasattr(self._flight, "loop") else None
+    def patience(self) -> float:
+        """How many seconds to wait before the next `outlasted`."""
+        left = _overdue(getattr(self._flight, "helpers", 0)) - self._waited
+        return min(left, _GLANCE) if hasattr(self._flight, "loop") else left
 
-    def in_vain(self) -> bool:
-        """Whether the load never ends, because its event loop has been closed."""
-        return self._flight.stranded()
+    def outlasted(self, patience: float) -> Failure | None:
+        """Say what is to be done when so many seconds have passed; `None` is to wait on.
+
+        `ABANDONED` if the load never ends, because its event loop has been closed; `OVERDUE` if it
+        is time to load as well.
+        """
+        self._waited += patience
+        flight = self._flight
+        if flight.stranded():
+            return ABANDONED
+        with self._table.lock:
+            helpers = getattr(flight, "helpers", 0)
+            if self._waited < _overdue(helpers):
+                return None
+            flight.helpers = helpers + 1
+        return OVERDUE
 
     def join(self, waiter: Waiter) -> bool:
         """Ask to be told the outcome; false if that load is not the one to wait for any more."""
@@ -160,6 +192,14 @@ def answer(
                 if outcome is ABANDONED:
                     begun_as = table.begin(key, values, again)
                     continue
+                if outcome is OVERDUE:
+                    helping = Flight()
+                    helping.helps = found
+                    outcome = yield helping
+                    if type(outcome) is Failure:
+                        return outcome
+                    # It began later than the load it helps: what overtakes it overtakes that one.
+                    return landed(plan, table, key, found, values, me, outcome)
                 if outcome is not ALONE:
                     if keeping.hand is None or type(outcome) is Failure:
                         return outcome

@@ -15,6 +15,7 @@ __all__ = [
     "ABANDONED",
     "ALONE",
     "LOADING",
+    "OVERDUE",
     "WRITING",
     "AtWork",
     "Failure",
@@ -42,6 +43,9 @@ ABANDONED: Final = Failure(RuntimeError("the load was given up by the caller tha
 ALONE: Final = Failure(RuntimeError("the result can be used once"))
 """What waiters are told when the result cannot be shared: each loads for itself."""
 
+OVERDUE: Final = Failure(RuntimeError("the load has been waited for too long"))
+"""What a waiter is told whose turn it is to help: it loads, too, and the first to end answers."""
+
 Waiter: TypeAlias = Callable[[Any], object]
 
 
@@ -51,10 +55,14 @@ class Flight(list[Waiter]):
     It is joined under the lock of its table, and only while it is found there: once the load has
     ended, or a write has taken it away, nobody is added any more. ``values`` are the bound
     arguments, for rules that match on them; only methods that such rules name have them. ``token``
-    leads to the load that this one runs inside of.
+    leads to the load that this one runs inside of. ``helpers`` is how many waiters have begun to
+    load as well, and ``helps`` is the load that one of these helps.
     """
 
-    __slots__ = ("loop", "token", "values")
+    __slots__ = ("helpers", "helps", "loop", "token", "values")
+
+    helpers: int
+    helps: Flight
 
     values: tuple[Any, ...]
     loop: Any
@@ -108,6 +116,9 @@ def _outward(innermost: Flight | None) -> list[Flight]:
     flight: Any = innermost
     while flight is not None and flight is not Token.MISSING:
         flights.append(flight)
+        if hasattr(flight, "helps"):
+            # What asks for the load that it helps asks for itself.
+            flights.append(flight.helps)
         flight = flight.token.old_value
     return flights
 

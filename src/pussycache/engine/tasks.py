@@ -85,6 +85,7 @@ async def _wait(wish: Wait, flow: Generator[Step, Any, Any]) -> Any:
 
     loop = get_running_loop()
     future = loop.create_future()
+    timer: Any = None
 
     def settle(outcome: Any) -> None:
         if not future.done():
@@ -95,18 +96,25 @@ async def _wait(wish: Wait, flow: Generator[Step, Any, Any]) -> Any:
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(settle, outcome)
 
-    def ask_in(patience: float) -> None:
-        if wish.in_vain():
-            settle(ABANDONED)
-        elif not future.done():
-            loop.call_later(patience, ask_in, patience)
+    def ask(patience: float) -> None:
+        verdict = wish.outlasted(patience)
+        if verdict is None:
+            be_patient()
+        else:
+            settle(verdict)
+
+    def be_patient() -> None:
+        nonlocal timer
+        patience = wish.patience
+        timer = loop.call_later(patience, ask, patience)
 
     if not wish.join(tell):
         return ABANDONED
-    if wish.patience is not None:
-        ask_in(wish.patience)
+    be_patient()
     try:
         return await future
     except BaseException:
         flow.close()
         raise
+    finally:
+        timer.cancel()
