@@ -257,3 +257,32 @@ def test_switched_off_by_the_environment(value):
         check=True,
     )
     assert done.stdout.strip() == str(value != "1")
+
+
+FREED = """
+import atexit, sys, pussycache
+
+cache = pussycache.MemoryCache()
+# A list cannot be weakly referenced, so the entries go with the proxy.
+proxy = pussycache.wrap(
+    [], cache, cached_methods=["count"], invalidate_methods={"clear": ["count"]}
+)
+for key in range(1000):
+    proxy.count(key)
+if sys.argv[1] == "atexit":
+    atexit.register(proxy.clear)
+elif sys.argv[1] == "cycle":
+    ring = [proxy]
+    ring.append(ring)
+    del proxy
+print("done")
+"""
+
+
+@pytest.mark.parametrize("when", ["with the modules", "atexit", "cycle"])
+def test_many_entries_are_freed_as_the_interpreter_ends(when):
+    """What would be freed in the background elsewhere needs no thread where none can start."""
+    ended = subprocess.run(
+        [sys.executable, "-c", FREED, when], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "done\n", "")

@@ -6,6 +6,7 @@ first needed, sleeps when there is nothing to free, and never keeps the interpre
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import deque
@@ -44,14 +45,25 @@ class Reclaimer:
         self._slice(garbage, farewell, _AT_ONCE)
         if garbage:
             self._work.append((garbage, farewell))
-            thread = self._thread
-            # A fork leaves the thread behind in the parent: then a new one is started.
-            if thread is None or not thread.is_alive():
-                self._thread = threading.Thread(
-                    target=self._run, name="pussycache-reclaimer", daemon=True
-                )
-                self._thread.start()
-            self._wake.set()
+            if not self._wake_up():
+                self._empty(0)
+
+    def _wake_up(self) -> bool:
+        """Set the thread to work; false if there can be none, as when the interpreter ends."""
+        if sys.is_finalizing():
+            # A thread would never begin, and its starter wait for that for ever.
+            return False
+        thread = self._thread
+        # A fork leaves the thread behind in the parent: then a new one is started.
+        if thread is None or not thread.is_alive():
+            thread = threading.Thread(target=self._run, name="pussycache-reclaimer", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                return False
+            self._thread = thread
+        self._wake.set()
+        return True
 
     @staticmethod
     def _slice(
@@ -73,12 +85,19 @@ class Reclaimer:
         while True:
             self._wake.wait()
             self._wake.clear()
-            while self._work:
+            self._empty(_PAUSE)
+
+    def _empty(self, pause: float) -> None:
+        while self._work:
+            try:
                 garbage, farewell = self._work.popleft()
-                while garbage:
-                    self._slice(garbage, farewell, _SLICE)
-                    time.sleep(_PAUSE)
-                del garbage, farewell
+            except IndexError:
+                return  # somebody else was faster
+            while garbage:
+                self._slice(garbage, farewell, _SLICE)
+                if pause:
+                    time.sleep(pause)
+            del garbage, farewell
 
 
 reclaimer: Final = Reclaimer()
