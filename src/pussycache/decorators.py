@@ -26,7 +26,7 @@ from pussycache.errors import ConfigurationError
 from pussycache.instances import Tables, made_wrong, named_by
 from pussycache.source import binder
 from pussycache.stats import CacheInfo
-from pussycache.types import Ttl
+from pussycache.types import MISSING, Ttl
 from pussycache.writers import writer
 
 __all__ = ["cached", "invalidates"]
@@ -59,7 +59,9 @@ def cached(
     materialize: bool = False,
     cache: CacheOrFactory | None = None,
 ) -> Callable[[F], F]: ...
-def cached(function: Any = None, /, *, cache: CacheOrFactory | None = None, **fields: Any) -> Any:
+def cached(
+    function: Any = MISSING, /, *, cache: CacheOrFactory | None = None, **fields: Any
+) -> Any:
     """Remember what a method or a function returns; takes the fields of `Cached`, and a cache.
 
     :param cache: a cache, or a callable from the instance to one; `None`, the default, is a
@@ -86,7 +88,7 @@ def cached(function: Any = None, /, *, cache: CacheOrFactory | None = None, **fi
     >>> users.get_user(7)
     'grace'
     """
-    if function is not None and not callable(function) and not hasattr(function, "__func__"):
+    if function is not MISSING and not callable(function) and not hasattr(function, "__func__"):
         if isinstance(function, property):
             raise ConfigurationError("cached goes below @property: put @property above @cached")
         raise ConfigurationError(
@@ -102,7 +104,7 @@ def cached(function: Any = None, /, *, cache: CacheOrFactory | None = None, **fi
         )
     policy = Cached(**fields)
     decorate = partial(_decorated, partial(_reader, policy, cache))
-    return decorate if function is None else decorate(function)
+    return decorate if function is MISSING else decorate(function)
 
 
 def invalidates(*made_wrong: Target) -> Callable[[F], F]:

@@ -102,6 +102,14 @@ class BaseProxy:
             raise ConfigurationError(f"cache must be a cache such as MemoryCache(), not {cache!r}")
         if namespace is not None and not isinstance(namespace, str):
             raise ConfigurationError(f"namespace must be a string, not {namespace!r}")
+        try:
+            hash(version)
+        except TypeError:
+            raise ConfigurationError(
+                f"version must be hashable, not {version!r}; give a number, a string or a tuple"
+            ) from None
+        if not isinstance(self_calls, bool):
+            raise ConfigurationError(f"self_calls must be True or False, not {self_calls!r}")
         maker = cls.__dict__.get("_pussycache_maker", cls)
         cached = declared(maker.cached_methods) | declared(
             () if cached_methods is None else cached_methods
@@ -115,9 +123,7 @@ class BaseProxy:
                     f"invalidate_methods names {name!r}, which cached_methods names, too; a method "
                     "that writes cannot be cached: take it out of one of them"
                 )
-        return _standing_for(
-            target, maker, cache, cached, writes, namespace, version, bool(self_calls)
-        )
+        return _standing_for(target, maker, cache, cached, writes, namespace, version, self_calls)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._pussycache_target, name)

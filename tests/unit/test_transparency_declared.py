@@ -9,7 +9,7 @@ import weakref
 
 import pytest
 
-from pussycache import Cached, ConfigurationError, Forget, MemoryCache, wrap
+from pussycache import Cached, ConfigurationError, Forget, MemoryCache, cached, wrap
 
 
 class Users:
@@ -218,6 +218,12 @@ BAD = {
     "plain function": (declaring(invalidate_methods=rule(len)), "no cached method; name a"),
     "cache": (declaring(cache=60), r"cache must be.*MemoryCache\(\).*60"),
     "namespace": (declaring(namespace=5), "namespace must be a string"),
+    "version": (
+        declaring(namespace="users", version=[1]),
+        r"version must be hashable.*\[1\].*tuple",
+    ),
+    "version alone": (declaring(version={}), "version must be hashable"),
+    "self_calls": (declaring(self_calls="no"), "self_calls must be True or False, not 'no'"),
 }
 
 
@@ -228,6 +234,13 @@ def test_declarations_that_cannot_work(name):
     with pytest.raises(ConfigurationError, match=message) as caught:
         declare()
     assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize("given", [None, 60, "get"])
+def test_a_decorator_that_is_given_no_function(given):
+    """What is no function is refused at once, with the way to write what may have been meant."""
+    with pytest.raises(ConfigurationError, match=r"by name.*write cached\(ttl="):
+        cached(given)
 
 
 def test_a_refused_declaration_leaves_nothing_behind():
