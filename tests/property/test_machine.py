@@ -4,6 +4,9 @@ A machine makes calls, writes, operations and time pass at random on wrapped and
 what they answer is what the bare model answers, and what is known to be remembered is not loaded.
 """
 
+import asyncio
+import copy
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -48,8 +51,30 @@ class Shop:
         for key in keys:
             yield self.prices.get(key, 0)
 
+    async def aprice(self, key, currency="EUR"):
+        self.loads += 1
+        await asyncio.sleep(0)
+        return (self.prices.get(key, 0), currency)
+
+    def named(self, *keys, **names):
+        self.loads += 1
+        return ([self.prices.get(key, 0) for key in keys], names)
+
     def set_price(self, key, value):
         self.prices[key] = value
+
+    async def aset_price(self, key, value):
+        await asyncio.sleep(0)
+        self.prices[key] = value
+        await asyncio.sleep(0)
+
+    def swap(self, old, new):
+        self.prices[old], self.prices[new] = self.prices.get(new, 0), self.prices.get(old, 0)
+
+    def discount(self, *, keys):
+        for key in keys:
+            self.prices[key] = self.prices.get(key, 0) - 1
+        return len(keys)
 
     def set_stock(self, values):
         self.stock.update(values)
@@ -66,14 +91,25 @@ class Shop:
 
 POLICIES = {
     "price": Cached(ttl=TTL),
+    "aprice": Cached(ttl=TTL),
+    "named": Cached(),
     "amount": Cached(when=lambda amount: amount is not None),
     "report": Cached(copy="deep", ttl=lambda report: TTL if report[0] else None),
     "basket": Cached(materialize=True),
 }
+# Of all that the prices are in, but for "price" and "aprice", whose rules are the writes' own.
+PRICES = ["report", "basket", "named"]
 WRITES = {
-    "set_price": [Forget("price", "key"), "report", "basket"],
+    "set_price": [Forget("price", "key"), Forget("aprice", "key"), *PRICES],
+    "aset_price": [Forget("price", "key"), Forget("aprice", key=lambda c: c.args["key"]), *PRICES],
+    # By another name, and twice.
+    "swap": [
+        *(Forget(name, key=side) for name in ("price", "aprice") for side in ("old", "new")),
+        *PRICES,
+    ],
+    "discount": [Forget("price", key=Each("keys")), "aprice", *PRICES],
     "set_stock": [Forget("amount", key=Each(lambda call: call.result)), "report"],
-    "fail": [Forget("price", key=lambda call: call.args["key"]), "report", "basket"],
+    "fail": [Forget("price", key=lambda call: call.args["key"]), Forget("aprice", "key"), *PRICES],
     "clear": ["*"],
 }
 
@@ -114,10 +150,11 @@ MAKERS = {
 class Same(RuleBasedStateMachine):
     @initialize(kind=st.sampled_from(sorted(MAKERS)), room=st.sampled_from([1, 2, 5, 100]))
     def make(self, kind, room):
+        self.loop = asyncio.new_event_loop()
         self.clock = FakeClock()
         self.clock.__enter__()
         self.cache = MemoryCache(max_entries=room)
-        self.room = room
+        self.kind, self.room = kind, room
         self.bare = Shop()
         self.shop = MAKERS[kind](self.cache)
         # Calls of which the last one has surely left an entry: loading them again would be waste.
@@ -126,12 +163,18 @@ class Same(RuleBasedStateMachine):
     def teardown(self):
         if hasattr(self, "clock"):
             self.clock.__exit__(None, None, None)
+            self.loop.close()
+
+    def run(self, awaitable):
+        return self.loop.run_until_complete(awaitable)
 
     def both(self, name, *args, **kwargs):
         outcomes = []
         for shop in (self.bare, self.shop):
             try:
                 result = getattr(shop, name)(*args, **kwargs)
+                if name in ("aprice", "aset_price"):
+                    result = self.run(result)
                 outcomes.append(list(result) if name == "basket" else result)
             except LookupError as error:
                 outcomes.append(repr(error))
@@ -147,9 +190,9 @@ class Same(RuleBasedStateMachine):
         self.kept = (name, args, kwargs, [type(arg) for arg in args]) if stays else None
         return got
 
-    def write(self, name, *args):
+    def write(self, name, *args, **kwargs):
         self.kept = None
-        self.both(name, *args)
+        self.both(name, *args, **kwargs)
 
     @rule(key=KEYS, currency=st.sampled_from(["EUR", "USD"]), named=st.booleans())
     def price(self, key, currency, named):
@@ -157,6 +200,28 @@ class Same(RuleBasedStateMachine):
             self.read("price", key, currency=currency)
         else:
             self.read("price", key)
+
+    @rule(key=KEYS, currency=st.sampled_from(["EUR", "USD"]))
+    def aprice(self, key, currency):
+        self.read("aprice", key, currency=currency)
+
+    @rule(keys=st.lists(KEYS, max_size=2), names=st.dictionaries(st.sampled_from("ab"), KEYS))
+    def named(self, keys, names):
+        self.read("named", *keys, **names)
+        # In another order it is the same call: what was kept is served.
+        self.read("named", *keys, **dict(reversed(names.items())))
+
+    @rule(key=KEYS, value=st.integers(0, 3))
+    def aset_price(self, key, value):
+        self.write("aset_price", key, value)
+
+    @rule(old=KEYS, new=KEYS)
+    def swap(self, old, new):
+        self.write("swap", old, new)
+
+    @rule(keys=st.lists(KEYS, max_size=2))
+    def discount(self, keys):
+        self.write("discount", keys=keys)
 
     @rule(key=KEYS)
     def amount(self, key):
@@ -209,6 +274,38 @@ class Same(RuleBasedStateMachine):
         assert pussycache.put(self.shop.price, fresh, key)
         assert pussycache.peek(self.shop.price, key) == fresh
 
+    @rule(key=KEYS)
+    def aoperate(self, key):
+        self.kept = None
+        method = self.shop.aprice
+        fresh = self.run(self.bare.aprice(key))
+        assert pussycache.peek(method, key) in (MISSING, fresh)
+        pussycache.forget(method, key)
+        assert pussycache.peek(method, key) is MISSING
+        assert self.run(pussycache.bypass(method, key)) == fresh
+        assert pussycache.peek(method, key) is MISSING
+        assert self.run(pussycache.refresh(method, key)) == fresh
+        assert pussycache.peek(method, key) == fresh
+        assert self.run(pussycache.aput(method, fresh, key))
+        before = self.shop.loads
+        assert self.run(method(key)) == fresh
+        assert self.shop.loads == before
+
+    @rule(key=KEYS, value=st.integers(0, 3))
+    def write_switched_off(self, key, value):
+        with pussycache.disabled():
+            self.write("set_price", key, value)
+
+    # A namespace says that its objects answer for one another.
+    @precondition(lambda self: self.kind != "namespace")
+    @rule(key=KEYS, value=st.integers(0, 3))
+    def write_to_a_copy(self, key, value):
+        other = copy.deepcopy(self.shop)
+        other.set_price(key, value)
+        assert other.price(key) == (value, "EUR")
+        self.both("price", key)
+        self.kept = None
+
     @rule()
     def forget_all(self):
         self.kept = None
@@ -245,7 +342,7 @@ def test_wrapped_is_bare_but_for_the_loads():
     run_state_machine_as_test(
         Same,
         settings=settings(
-            max_examples=200,
+            max_examples=150,
             stateful_step_count=30,
             derandomize=True,
             deadline=None,
