@@ -198,6 +198,32 @@ coroutine_await(PyObject *op)
     return Py_NewRef(op);
 }
 
+/* What `__await__` returns to whoever calls it by its name may be iterated over, and a coroutine may
+   not. So it is the interpreter's own. */
+static PyObject *
+coroutine_await_method(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    PyObject *inner = inner_of((Coroutine *)op);
+    return inner == NULL ? NULL : PyObject_CallMethod(inner, "__await__", NULL);
+}
+
+/* `yield from` in a generator that is a coroutine by way of `types.coroutine`. */
+static PyObject *
+coroutine_iter(PyObject *op)
+{
+    PyFrameObject *frame = PyEval_GetFrame();
+    if (frame != NULL) {
+        PyCodeObject *code = PyFrame_GetCode(frame);
+        int flags = code->co_flags;
+        Py_DECREF(code);
+        if (flags & CO_ITERABLE_COROUTINE) {
+            return Py_NewRef(op);
+        }
+    }
+    PyErr_SetString(PyExc_TypeError, "'coroutine' object is not iterable");
+    return NULL;
+}
+
 static PyObject *
 coroutine_send_method(PyObject *op, PyObject *sent)
 {
@@ -361,6 +387,7 @@ coroutine_dealloc(PyObject *op)
 }
 
 static PyMethodDef coroutine_methods[] = {
+    {"__await__", coroutine_await_method, METH_NOARGS | METH_COEXIST, NULL},
     {"send", coroutine_send_method, METH_O, NULL},
     {"throw", coroutine_throw, METH_VARARGS, NULL},
     {"close", coroutine_close, METH_NOARGS, NULL},
@@ -386,7 +413,6 @@ static PyType_Slot coroutine_slots[] = {
     {Py_tp_clear, coroutine_clear},
     {Py_tp_repr, coroutine_repr},
     {Py_tp_getattro, coroutine_getattro},
-    {Py_tp_iternext, coroutine_next},
     {Py_am_await, coroutine_await},
     {Py_am_send, coroutine_send},
     {Py_tp_methods, coroutine_methods},
@@ -395,7 +421,7 @@ static PyType_Slot coroutine_slots[] = {
     {0, NULL},
 };
 
-PyType_Spec pc_coroutine_spec = {
+static PyType_Spec coroutine_spec = {
     .name = "pussycache._speed.Coroutine",
     .basicsize = offsetof(Coroutine, args),
     .itemsize = sizeof(PyObject *),
@@ -403,3 +429,15 @@ PyType_Spec pc_coroutine_spec = {
              | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = coroutine_slots,
 };
+
+PyTypeObject *
+pc_coroutine_type(PyObject *module)
+{
+    PyTypeObject *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &coroutine_spec, NULL);
+    if (type != NULL) {
+        /* Only now: `await` needs these, and a coroutine has neither `__next__` nor `__iter__`. */
+        type->tp_iternext = coroutine_next;
+        type->tp_iter = coroutine_iter;
+    }
+    return type;
+}

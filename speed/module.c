@@ -50,15 +50,13 @@ module_exec(PyObject *module)
         return -1;
     }
 #endif
-    PyObject *type = PyType_FromModuleAndSpec(module, &pc_coroutine_spec, NULL);
-    if (type == NULL) {
+    state->coroutine_type = pc_coroutine_type(module);
+    if (state->coroutine_type == NULL
+        || PyModule_AddObjectRef(module, "Coroutine", (PyObject *)state->coroutine_type) < 0)
+    {
         return -1;
     }
-    state->coroutine_type = (PyTypeObject *)type;
-    if (PyModule_AddObjectRef(module, "Coroutine", type) < 0) {
-        return -1;
-    }
-    type = PyType_FromModuleAndSpec(module, &pc_hit_spec, NULL);
+    PyObject *type = PyType_FromModuleAndSpec(module, &pc_hit_spec, NULL);
     int added = type == NULL ? -1 : PyModule_AddObjectRef(module, "Hit", type);
     Py_XDECREF(type);
     return added;

@@ -88,7 +88,7 @@ void pc_free_miss(Hit *hit);
 
 /* coroutine.c */
 
-extern PyType_Spec pc_coroutine_spec;
+PyTypeObject *pc_coroutine_type(PyObject *module);
 
 /* Return what is to be awaited: a call that is answered when it is, and not before. */
 PyObject *pc_coroutine(Hit *hit, PyObject *const *args, Py_ssize_t given, PyObject *kwnames);

@@ -143,7 +143,12 @@ def test_it_looks_like_a_coroutine(hit: bool) -> None:
         lambda it: isinstance(it, collections.abc.Coroutine),
     ):
         assert is_one(coroutine)
-    assert not isinstance(coroutine, collections.abc.Iterable)
+    for kind in (collections.abc.Iterable, collections.abc.Iterator, collections.abc.Generator):
+        assert not isinstance(coroutine, kind)
+    assert not hasattr(coroutine, "__next__")
+    for take in (iter, list):
+        with pytest.raises(TypeError, match="'coroutine' object is not iterable"):
+            take(coroutine)
     for looking in (inspect.getcoroutinestate, lambda it: it.__name__, lambda it: it.__qualname__):
         assert looking(coroutine) == looking(native)
     assert repr(coroutine).startswith("<coroutine object Target.get at ")
@@ -157,6 +162,38 @@ def test_it_looks_like_a_coroutine(hit: bool) -> None:
     assert asyncio.run(coroutine) == [1, 2]
     assert inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED
     native.close()
+
+
+@pytest.mark.parametrize("hit", [True, False])
+def test_a_generator_may_delegate_to_it(hit: bool) -> None:
+    """`yield from` works where it works with a coroutine: by its `__await__`, or as one."""
+    proxy = wrapped()
+
+    class Later:
+        def __await__(self) -> Any:
+            return (yield from coroutine.__await__())
+
+    @types.coroutine
+    def later() -> Any:
+        return (yield from coroutine)
+
+    async def wait(some: Any) -> Any:
+        return await some
+
+    for delegate in (Later, later):
+        if not hit:
+            pussycache.forget_all(proxy.get)
+        coroutine = hit_on(proxy, 1) if hit else proxy.get(1)
+        assert asyncio.run(wait(delegate())) == [1, 2]
+
+    coroutine = proxy.get(1)
+
+    def never() -> Any:
+        yield from coroutine
+
+    with pytest.raises(TypeError):
+        next(never())
+    coroutine.close()
 
 
 def test_its_function_is_a_coroutine_function() -> None:
