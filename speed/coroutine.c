@@ -24,14 +24,17 @@ pc_coroutine(Hit *hit, PyObject *const *args, Py_ssize_t given, PyObject *kwname
     Py_ssize_t count = hit->names == NULL ? 0 : PyTuple_GET_SIZE(hit->names);
     PyObject *bound[MOST_PARAMETERS];
     PyObject *const *values = args + 1;
+    /* Where the interpreter notes who made a coroutine, as in asyncio's debug mode, it is to make
+       this one. */
     bool fits = given >= 0 && given <= count && hit->owner != NULL
-                && PyObject_TypeCheck(args[0], hit->owner);
+                && PyObject_TypeCheck(args[0], hit->owner)
+                && PyThreadState_Get()->coroutine_origin_tracking_depth == 0;
     if (fits && (given != count || kwnames != NULL)) {
         fits = pc_bind(hit, values, given, kwnames, bound);
         values = bound;
     }
     if (!fits) {
-        /* It may have no such parameters, and says so now. */
+        /* If it has no such parameters, it says so now. */
         if (hit->fallback == NULL) {
             PyErr_SetString(PyExc_RuntimeError, "called after it was cleared as garbage");
             return NULL;

@@ -196,6 +196,25 @@ def test_a_generator_may_delegate_to_it(hit: bool) -> None:
     coroutine.close()
 
 
+@pytest.mark.parametrize("hit", [True, False])
+def test_it_knows_who_made_it(hit: bool) -> None:
+    """Where origins are tracked, it names the call and not whoever asks for it."""
+    proxy = wrapped()
+    if hit:
+        asyncio.run(proxy.get(1))
+    sys.set_coroutine_origin_tracking_depth(1)
+    try:
+        coroutine = proxy.get(1)
+        native = Target().get(1)
+        (origin,), (expected,) = coroutine.cr_origin, native.cr_origin
+    finally:
+        sys.set_coroutine_origin_tracking_depth(0)
+    native.close()
+    assert origin == (expected[0], expected[1] - 1, expected[2])
+    assert asyncio.run(coroutine) == [1, 2]
+    assert pussycache.info(proxy.get).hits == hit
+
+
 def test_its_function_is_a_coroutine_function() -> None:
     """The method says that it has to be awaited."""
     proxy = wrapped()
