@@ -48,33 +48,37 @@ dict_version(PyObject *target)
 
 /* Keep what was found if it is a plain method, as the type has it. */
 static int
-keep(Through *self, PyObject *proxy, PyObject *target, PyObject *found)
+keep(Through *self, PyObject *proxy, PyObject *target, uint64_t version, PyObject *found)
 {
-    PyTypeObject *type = Py_TYPE(target);
     if (!PyMethod_Check(found) || PyMethod_GET_SELF(found) != target
-        || !PyFunction_Check(PyMethod_GET_FUNCTION(found))
+        || !PyFunction_Check(PyMethod_GET_FUNCTION(found)))
+    {
+        return 0;
+    }
+    if (SLOT(proxy, methods_at) == NULL) {
+        Methods *made = PyObject_GC_NewVar(Methods, &methods_type, self->count);
+        if (made == NULL) {
+            return -1;
+        }
+        memset(made->known, 0, sizeof(Known) * self->count);
+        PyObject_GC_Track(made);
+        Py_XSETREF(SLOT(proxy, methods_at), (PyObject *)made);
+    }
+    /* The look-up and the lines above may have run code, of the target's or of anybody whom the
+       garbage collector ended, and that may have done anything. From here on nothing runs. */
+    Methods *methods = (Methods *)SLOT(proxy, methods_at);
+    PyTypeObject *type = Py_TYPE(target);
+    if (SLOT(proxy, target_at) != target || dict_version(target) != version
+        || !Py_IS_TYPE(methods, &methods_type) || self->index >= Py_SIZE(methods)
         || type->tp_getattro != PyObject_GenericGetAttr
         || _PyType_Lookup(type, self->name) != PyMethod_GET_FUNCTION(found)
         || !PyType_HasFeature(type, Py_TPFLAGS_VALID_VERSION_TAG))
     {
         return 0;
     }
-    Methods *methods = (Methods *)SLOT(proxy, methods_at);
-    if (methods == NULL) {
-        methods = PyObject_GC_NewVar(Methods, &methods_type, self->count);
-        if (methods == NULL) {
-            return -1;
-        }
-        memset(methods->known, 0, sizeof(Known) * self->count);
-        PyObject_GC_Track(methods);
-        SLOT(proxy, methods_at) = (PyObject *)methods;
-    }
-    if (!Py_IS_TYPE(methods, &methods_type) || self->index >= Py_SIZE(methods)) {
-        return 0;
-    }
     Known *known = &methods->known[self->index];
     known->type_version = type->tp_version_tag;
-    known->dict_version = dict_version(target);
+    known->dict_version = version;
     Py_XSETREF(known->method, Py_NewRef(found));
     return 0;
 }
@@ -105,14 +109,13 @@ through_get(PyObject *op, PyObject *proxy, PyObject *Py_UNUSED(owner))
             return Py_NewRef(known->method);
         }
     }
+    Py_INCREF(target);
+    uint64_t version = dict_version(target);
     PyObject *found = PyObject_GetAttr(target, self->name);
-    if (found == NULL) {
-        return NULL;
-    }
-    /* The look-up may have run code of the target's, and that may have done anything. */
-    if (SLOT(proxy, target_at) == target && keep(self, proxy, target, found) < 0) {
+    if (found != NULL && keep(self, proxy, target, version, found) < 0) {
         Py_CLEAR(found);
     }
+    Py_DECREF(target);
     return found;
 }
 

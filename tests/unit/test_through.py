@@ -128,6 +128,42 @@ def test_the_target_looks_up_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     assert say() == "asked for say"
 
 
+@pytest.mark.parametrize("where", ["object", "class"])
+@pytest.mark.parametrize("threshold", range(1, 6))
+def test_a_change_in_the_midst_of_the_first_look(where: str, threshold: int) -> None:
+    """A method replaced by what the garbage collector runs during the first look-up is seen."""
+
+    class Passing(Base):
+        pass
+
+    target = Passing()
+    proxy = pussycache.wrap(target, cached_methods=[])
+    changed: list[Any] = []
+
+    def change(phase: str, info: object) -> None:
+        if not changed:
+            changed.append(phase)
+            setattr(target if where == "object" else Passing, "say", lambda *self: "new")
+            proxy.say  # noqa: B018
+
+    gc.collect()
+    gc.callbacks.append(change)
+    before = gc.get_threshold()
+    try:
+        gc.set_threshold(threshold)
+        proxy.say  # noqa: B018
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(change)
+    if not changed:
+        change("start", None)
+    assert proxy.say() == "new"
+    alive = weakref.ref(target)
+    del target, proxy, change
+    gc.collect()
+    assert alive() is None
+
+
 def test_the_target_changes_its_class() -> None:
     """An object that becomes one of another class has that one's methods."""
     target: Any = Plain()
