@@ -1,8 +1,9 @@
 /* A miss that meets nobody: what drivers.run, `Table.enter` and `Table.finish` do then, in C.
 
-   It is for plain calls of plain methods, with arguments and results whose comparison runs no code.
-   So from one look at the table to the next nothing else runs, as far as the comments say so, and
-   that relies on the GIL. Whatever is unusual, such as a writer at work, somebody's load, an entry
+   It is for plain calls of plain methods, with arguments and results whose comparison runs no code:
+   only to find a key among others that have the same hash may be to run theirs. So from one look at
+   the table to the next nothing else runs, as far as the comments say so, and that relies on the
+   GIL. Whatever is unusual, such as a writer at work, somebody's load, an entry
    that is there already, a rule that matches on arguments, is left to the functions in Python,
    before anything was done about it. */
 
@@ -107,7 +108,7 @@ taken_error(void)
 #endif
 }
 
-/* Whether the load is still the one that is found; runs no Python code. */
+/* Whether the load is still the one that is found. */
 static int
 is_found(const Miss *miss, PyObject *table, PyObject *key, PyObject *flight)
 {
@@ -115,8 +116,44 @@ is_found(const Miss *miss, PyObject *table, PyObject *key, PyObject *flight)
     if (flights == NULL || !PyDict_CheckExact(flights)) {
         return 0;
     }
+    Py_INCREF(flights);
     PyObject *found = PyDict_GetItemWithError(flights, key);
-    return found == NULL && PyErr_Occurred() ? -1 : found == flight;
+    Py_DECREF(flights);
+    if (found == NULL && PyErr_Occurred()) {
+        return -1;
+    }
+    return found == flight && SLOT(table, miss->flights) == flights;
+}
+
+/* Take the load away, if it is still the one that is found. */
+static void
+lose(const Miss *miss, PyObject *table, PyObject *key, PyObject *flight)
+{
+    if (is_found(miss, table, key, flight) > 0) {
+        PyObject *flights = Py_NewRef(SLOT(table, miss->flights));
+        PyDict_DelItem(flights, key);
+        Py_DECREF(flights);
+    }
+    PyErr_Clear();
+}
+
+/* Take a load out of those that run: whether it was this one, or -1 and an error. */
+static int
+pop(PyObject *flights, PyObject *key, PyObject *flight)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    PyObject *popped;
+    if (PyDict_Pop(flights, key, &popped) < 0) {
+        return -1;
+    }
+#else
+    PyObject *popped = _PyDict_Pop(flights, key, Py_None);
+    if (popped == NULL) {
+        return -1;
+    }
+#endif
+    Py_XDECREF(popped);
+    return popped == flight;
 }
 
 /* Leave no load behind that nobody ends: take it out and tell who waits. There may be no stack for
@@ -126,10 +163,7 @@ abandon(const Miss *miss, PyObject *table, PyObject *key, PyObject *flight)
 {
     PyObject *error = taken_error();
     if (call_slot(table, miss->acquire) == 0) {
-        if (is_found(miss, table, key, flight) > 0) {
-            PyDict_DelItem(SLOT(table, miss->flights), key);
-        }
-        PyErr_Clear();
+        lose(miss, table, key, flight);
         call_slot(table, miss->release);
     }
     PyErr_Clear();
@@ -176,6 +210,43 @@ tuple_of(const Hit *hit, PyObject *const *values)
     return tuple;
 }
 
+/* Store an entry; what was thrown out comes back in `dropped`. 1, 0 if nothing has been done because
+   there is an entry already, or -1 and an error. */
+static int
+store(
+    const Hit *hit, PyObject *table, PyObject *key, PyObject *flight, PyObject *entry,
+    PyObject *entries, PyObject *flights, PyObject **dropped)
+{
+    const Miss *miss = hit->miss;
+    PyObject *stored = PyDict_SetDefault(entries, key, entry);
+    if (stored == NULL || stored != entry) {
+        return stored == NULL ? -1 : 0;
+    }
+    int popped = pop(flights, key, flight);
+    if (popped < 0 || count(table, miss->loads) < 0) {
+        return -1;
+    }
+    /* A comparison may have written. */
+    if (SLOT(table, hit->entries) != entries || SLOT(table, miss->flights) != flights) {
+        return 1;
+    }
+    if (!popped) {
+        if (PyDict_GetItemWithError(entries, key) == entry) {
+            PyDict_DelItem(entries, key);
+            return PyErr_Occurred() ? -1 : 1;
+        }
+        if (PyErr_Occurred()) {
+            return -1;
+        }
+        /* Whoever took the entry out or replaced it took it for an admitted one. */
+    }
+    PyObject *admit = Py_XNewRef(SLOT(table, miss->admit));
+    PyObject *given[] = {table, key};
+    *dropped = admit == NULL ? NULL : PyObject_Vectorcall(admit, given, 2, NULL);
+    Py_XDECREF(admit);
+    return *dropped == NULL ? -1 : 1;
+}
+
 /* What `Table.finish` does of a table that is locked; what was thrown out comes back in `dropped`,
    to be freed when the lock is not held. */
 static int
@@ -184,41 +255,33 @@ finish_locked(
     PyObject *entry, PyObject **dropped)
 {
     const Miss *miss = hit->miss;
-    PyObject *entries = SLOT(table, hit->entries);
-    int usual = is_usual(miss, table) && entries != NULL && PyDict_CheckExact(entries)
-                    ? is_found(miss, table, key, flight)
-                    : 0;
-    if (usual < 0) {
-        return -1;
-    }
-    if (!usual) {
-        PyObject *tuple = tuple_of(hit, values);
-        if (tuple == NULL) {
-            return -1;
+    PyObject *entries = SLOT(table, hit->entries), *flights = SLOT(table, miss->flights);
+    int done = 0;
+    if (is_usual(miss, table) && entries != NULL && PyDict_CheckExact(entries)) {
+        Py_INCREF(entries);
+        Py_INCREF(flights);
+        done = is_found(miss, table, key, flight);
+        if (done > 0) {
+            done = store(hit, table, key, flight, entry, entries, flights, dropped);
         }
-        *dropped = PyObject_CallMethod(
-            table, "finish", "OOOOO", key, flight, tuple, SLOT(entry, hit->value),
-            SLOT(entry, hit->expires));
-        Py_DECREF(tuple);
+        Py_DECREF(flights);
+        Py_DECREF(entries);
+    }
+    if (done == 0) {
+        PyObject *tuple = tuple_of(hit, values);
+        *dropped = tuple == NULL ? NULL
+                                 : PyObject_CallMethod(
+                                     table, "finish", "OOOOO", key, flight, tuple,
+                                     SLOT(entry, hit->value), SLOT(entry, hit->expires));
+        Py_XDECREF(tuple);
         return *dropped == NULL ? -1 : 0;
     }
-    /* Nothing has run since the look. And there was no entry when the load was entered: only a load
-       that is found stores one. */
-    PyObject *flights = SLOT(table, miss->flights);
-    if (PyDict_SetItem(entries, key, entry) < 0 || PyDict_DelItem(flights, key) < 0
-        || count(table, miss->loads) < 0)
-    {
-        return -1;
-    }
-    PyObject *admit = Py_XNewRef(SLOT(table, miss->admit));
-    PyObject *given[] = {table, key};
-    *dropped = admit == NULL ? NULL : PyObject_Vectorcall(admit, given, 2, NULL);
-    Py_XDECREF(admit);
-    if (*dropped == NULL && PyErr_ExceptionMatches(PyExc_Exception)) {
+    if (done < 0 && PyErr_ExceptionMatches(PyExc_Exception)) {
         PyErr_Clear();
-        *dropped = PyObject_CallMethod(table, "distrust", NULL);
+        Py_XSETREF(*dropped, PyObject_CallMethod(table, "distrust", NULL));
+        done = *dropped == NULL ? -1 : 1;
     }
-    return *dropped == NULL ? -1 : 0;
+    return done < 0 ? -1 : 0;
 }
 
 /* Store what a load brought; 0, or -1 and an error. */
@@ -282,35 +345,37 @@ land(
     return result;
 }
 
-/* Enter a load, and do not if anything is unusual: 1, 0, or -1 and an error. Runs no Python code. */
+/* Enter a load, and do not if anything is unusual: 1, 0, or -1 and an error. As in `Table.enter`, a
+   write that comes in meanwhile replaces the dictionary that the load is entered into. */
 static int
 enter(const Hit *hit, PyObject *table, PyObject *key, PyObject *flight)
 {
     const Miss *miss = hit->miss;
-    PyObject *entries = SLOT(table, hit->entries);
+    PyObject *entries = SLOT(table, hit->entries), *flights = SLOT(table, miss->flights);
     if (!is_usual(miss, table) || entries == NULL || !PyDict_CheckExact(entries)) {
         return 0;
     }
+    Py_INCREF(entries);
+    Py_INCREF(flights);
+    int entered = 0;
     int there = PyDict_Contains(entries, key);
-    if (there != 0) {
-        return there < 0 ? -1 : 0;
+    if (there == 0) {
+        PyObject *found = PyDict_SetDefault(flights, key, flight);
+        entered = found == NULL ? -1 : found == flight;
     }
-    PyObject *found = PyDict_SetDefault(SLOT(table, miss->flights), key, flight);
-    if (found == NULL) {
+    Py_DECREF(flights);
+    Py_DECREF(entries);
+    if (there < 0) {
         return -1;
     }
-    if (found != flight) {
-        return 0;
-    }
-    if (count(table, miss->misses) < 0) {
+    if (entered > 0 && count(table, miss->misses) < 0) {
         PyObject *error = taken_error();
-        PyDict_DelItem(SLOT(table, miss->flights), key);
-        PyErr_Clear();
+        lose(miss, table, key, flight);
         raise_again(error);
         Py_DECREF(error);
         return -1;
     }
-    return 1;
+    return entered;
 }
 
 static bool

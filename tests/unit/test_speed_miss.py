@@ -356,6 +356,82 @@ def test_a_write_at_the_end_of_a_load(moment: str, rule: bool) -> None:
             assert scene.cache.budget.live == 1
 
 
+class Meddling(type):
+    """A class with the same hash as `int`."""
+
+    __eq__ = type.__eq__
+
+    def __hash__(cls) -> int:
+        return hash(int)
+
+
+class Meddler(metaclass=Meddling):
+    """An argument with the same hash as 5; acts at one of the comparisons with it."""
+
+    def __init__(self) -> None:
+        self.left = 0
+        self.act: Callable[[], object] = lambda: None
+
+    def __hash__(self) -> int:
+        return hash(5)
+
+    def __eq__(self, other: object) -> bool:
+        self.left -= 1
+        if self.left == 0:
+            self.act()
+        return self is other
+
+
+@pytest.mark.parametrize("act", ["write", "put", "call"])
+@pytest.mark.parametrize("loading", [False, True])
+@pytest.mark.parametrize("when", range(1, 8))
+def test_another_key_meddles(act: str, loading: bool, when: int) -> None:
+    """A write by the comparison of a key with the same hash is as one that comes in just then."""
+    meddler = Meddler()
+
+    def meddle(scene: Scene) -> Any:
+        meddler.left = when
+        got = scene.proxy.get(5)
+        meddler.left = 0
+        return got
+
+    scene = Scene()
+    target, proxy = scene.target, scene.proxy
+    written: list[int] = []
+
+    def do() -> None:
+        if act == "write":
+            written.append(target.loads)
+            proxy.write()
+        elif act == "put":
+            pussycache.put(proxy.get, 100, 5)
+        else:
+            proxy.get(5)
+
+    meddler.act = do
+    if loading:
+        results: list[Any] = []
+
+        def nested() -> None:
+            target.act = lambda: None
+            results.append(meddle(scene))
+
+        target.act = nested
+        proxy.get(meddler)
+    else:
+        proxy.get(meddler)
+        results = [meddle(scene)]
+    assert type(results[0]) is int
+    after = proxy.get(5)
+    if written:
+        assert after > written[0]
+    assert scene.table.flights == {}
+    assert not scene.table.lock._is_owned()
+    kept = scene.table.entries
+    assert scene.cache.budget.live == len(kept) == len(scene.cache)
+    assert all(entry.key is key for key, entry in kept.items())
+
+
 @pytest.mark.parametrize("moment", MOMENTS[:2])
 @pytest.mark.parametrize("error", [ValueError, Interrupted])
 def test_an_error_at_the_end_of_a_load(moment: str, error: type[BaseException]) -> None:
