@@ -371,7 +371,9 @@ coroutine_dealloc(PyObject *op)
     }
     Hit *hit = self->hit;
 #if PY_VERSION_HEX >= 0x030C0000
-    PyStopIterationObject *stop = (PyStopIterationObject *)hit->state->stop;
+    /* A function that was cleared as garbage keeps no module, and so no state, either. */
+    PyStopIterationObject *stop
+        = hit->module == NULL ? NULL : (PyStopIterationObject *)hit->state->stop;
     if (stop != NULL && Py_REFCNT(stop) == 1) {
         Py_CLEAR(stop->value);
     }

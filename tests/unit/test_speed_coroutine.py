@@ -9,6 +9,7 @@ import inspect
 import itertools
 import os
 import pickle
+import subprocess
 import sys
 import tracemalloc
 import types
@@ -497,3 +498,49 @@ def test_a_plain_writer_that_returns_a_cached_coroutine() -> None:
         return [*seen, await target.total()]
 
     assert asyncio.run(use()) == [2, 10]
+
+
+_ALL_OF_IT = """
+import gc, importlib.util
+from pussycache import _speed
+from pussycache.engine.entry import Entry
+from pussycache.engine.generations import Table
+
+spec = importlib.util.spec_from_file_location("pussycache._speed", _speed.__file__)
+
+class Owner:
+    __slots__ = ("table",)
+
+async def get(self, a):
+    return a
+
+def leave(backwards):
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    hit = module.Hit(
+        get, table_type=Table, entry_type=Entry, names=("a",), key_positions=(0,), defaults=(),
+        timed=False, asynchronous=True,
+    )
+    hit.bind_owner(Owner, "table")
+    cycle = []
+    coroutine = hit(Owner(), cycle)
+    coroutine.close()
+    cycle += [coroutine, hit, module]
+    hit.cycle = cycle
+    if backwards:
+        cycle.reverse()
+
+for backwards in (False, True) * 5:
+    leave(backwards)
+    gc.collect()
+    gc.collect()
+"""
+
+
+def test_it_outlives_the_module() -> None:
+    """One that is collected together with the extension itself reads nothing that is freed."""
+    subprocess.run(
+        [sys.executable, "-c", _ALL_OF_IT],
+        check=True,
+        env=os.environ | {"PYTHONMALLOC": "debug"},
+    )
