@@ -136,30 +136,33 @@ def test_a_change_in_the_midst_of_the_first_look(where: str, threshold: int) -> 
     class Passing(Base):
         pass
 
-    target = Passing()
-    proxy = pussycache.wrap(target, cached_methods=[])
+    targets: list[Any] = [Passing()]
+    proxies = [pussycache.wrap(target, cached_methods=[]) for target in targets]
+    replaced_in: Any = targets[0] if where == "object" else Passing
     changed: list[Any] = []
 
     def change(phase: str, info: object) -> None:
         if not changed:
             changed.append(phase)
-            setattr(target if where == "object" else Passing, "say", lambda *self: "new")
-            proxy.say  # noqa: B018
+            replaced_in.say = lambda *self: "new"
+            proxies[0].say  # noqa: B018
 
     gc.collect()
     gc.callbacks.append(change)
     before = gc.get_threshold()
     try:
         gc.set_threshold(threshold)
-        proxy.say  # noqa: B018
+        proxies[0].say  # noqa: B018
     finally:
         gc.set_threshold(*before)
         gc.callbacks.remove(change)
     if not changed:
         change("start", None)
-    assert proxy.say() == "new"
-    alive = weakref.ref(target)
-    del target, proxy, change
+    assert proxies[0].say() == "new"
+    alive = weakref.ref(targets[0])
+    targets.clear()
+    proxies.clear()
+    replaced_in = None
     gc.collect()
     assert alive() is None
 
