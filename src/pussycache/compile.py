@@ -175,7 +175,8 @@ def reader(
     if cached.key is None and not text.variadic & set(names):
         key = _raw_key(text, names)
         plain = " and ".join(f"type({name}) in {o}atoms" for name in names)
-        if not asynchronous:
+        # Where more is to be looked at than the clock, the flow looks at it.
+        if not asynchronous and keeping.aging is None:
             known_key = f"{key} if {plain} else None" if plain else key
     else:
         key = f"{o}plan.encode({text.tuple()}, {access.me.replace('$', o)})"

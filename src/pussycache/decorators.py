@@ -26,7 +26,7 @@ from pussycache.errors import ConfigurationError
 from pussycache.instances import Tables, made_wrong, named_by
 from pussycache.source import binder
 from pussycache.stats import CacheInfo
-from pussycache.types import MISSING, Ttl
+from pussycache.types import MISSING, Seconds, Ttl
 from pussycache.writers import writer
 
 __all__ = ["cached", "invalidates"]
@@ -51,6 +51,10 @@ def cached(function: F, /) -> F: ...
 def cached(
     *,
     ttl: Ttl = None,
+    jitter: float = 0.0,
+    stale_for: Seconds | None = None,
+    stale_if_error: Seconds | None = None,
+    refresh_ahead: float | None = None,
     when: Callable[[Any], object] | None = None,
     key: Callable[..., Any] | None = None,
     ignore: Iterable[str] = (),

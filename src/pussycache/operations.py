@@ -7,15 +7,17 @@ twins are for caches that need I/O; with the ones of this process they do the sa
 from __future__ import annotations
 
 import inspect
+import math
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from pussycache.compile import Handle
 from pussycache.engine import clock, drivers, tasks
-from pussycache.engine.entry import Cause
+from pussycache.engine.entry import Cause, Tended
 from pussycache.engine.flow import reload, uncacheable
 from pussycache.engine.generations import CHANGED, Table
+from pussycache.engine.staleness import AHEAD, FRESH, SPENT, STALE
 from pussycache.engine.writes import Write
 from pussycache.errors import ConfigurationError
 from pussycache.stats import CacheInfo
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from datetime import datetime
 
+    from pussycache.engine.entry import Entry
     from pussycache.types import Missing
 
 __all__ = [
@@ -169,6 +172,8 @@ def peek(method: Any, /, *args: Any, **kwargs: Any) -> Any:
     entry = what.table.entries.get(key)
     if entry is None or entry.deadline <= clock.read() or not entry.intact:
         return MISSING
+    if entry.stage is SPENT:
+        return MISSING
     hand = what.plan.keeping.hand
     return entry.value if hand is None else hand(entry.value)
 
@@ -214,7 +219,7 @@ def put(method: Callable[P, Any], value: Any, /, *args: P.args, **kwargs: P.kwar
         return False
     kept = what.plan.keeping.of(what.plan.keeping.given(value, what.handle.method.kind), what.me)
     expires = None if clock.switches else kept.expires
-    return what.table.put(key, values, kept.stored, expires, kept.seal)
+    return what.table.put(key, values, kept.stored, expires, kept.made)
 
 
 def explain(method: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Explanation:
@@ -242,7 +247,7 @@ def explain(method: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> E
         if left > 0 and not entry.intact:
             return Explanation(label, False, "invalidated", detail=CHANGED)
         if left > 0:
-            return Explanation(label, True, "hit", detail=_good_for(left))
+            return _aged(label, entry, left)
         return Explanation(label, False, "expired", _moment(clock.wall() + left))
     event = table.home.history.last(table.serial, key)
     if event is None:
@@ -252,6 +257,24 @@ def explain(method: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> E
     if isinstance(why, Cause):
         return Explanation(label, False, reason, moment, by=str(why))
     return Explanation(label, False, reason, moment, detail=why)
+
+
+def _aged(label: str, entry: Entry, left: float) -> Explanation:
+    age = entry.age if isinstance(entry, Tended) else None
+    if age is None:
+        return Explanation(label, True, "hit", detail=_good_for(left))
+    stage, over = age.stage(clock.read()), age.over(clock.read())
+    error = f"; the last load failed: {age.error}" if age.error else ""
+    if stage in (FRESH, AHEAD):
+        good = f"good for {-over:.3g} s more" if over != -math.inf else ""
+        ahead = ", and due for a refresh" if stage is AHEAD else ""
+        return Explanation(label, True, "hit", detail=f"{good}{ahead}{error}" or None)
+    expired = _moment(clock.wall() - over)
+    if stage is STALE:
+        old = f"stale for {over:.3g} s, served for {left:.3g} s more{error}"
+        return Explanation(label, True, "hit", expired, detail=old)
+    old = f"the old value is served if the load fails, for {left:.3g} s more{error}"
+    return Explanation(label, False, "expired", expired, detail=old)
 
 
 def _good_for(seconds: float) -> str | None:

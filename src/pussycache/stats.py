@@ -21,6 +21,9 @@ class CacheInfo:
     because a policy said so. ``evictions`` made room; ``invalidations`` is how many writes said
     that something was wrong, and how many values were found changed in place. ``uncacheable`` calls
     had arguments that cannot be part of a key. ``entries`` is how many results are remembered now.
+    ``stale`` answers were an old value. ``refreshes`` are the loads that ran in the background to
+    renew one, ``refresh_failures`` those of them that raised; they are among the ``loads`` and the
+    ``failures``.
     """
 
     hits: int = 0
@@ -32,6 +35,9 @@ class CacheInfo:
     invalidations: int = 0
     uncacheable: int = 0
     entries: int = 0
+    stale: int = 0
+    refreshes: int = 0
+    refresh_failures: int = 0
 
     @property
     def hit_ratio(self) -> float:

@@ -117,7 +117,7 @@ class Cache(ABC):
             self.delete(key)
 
     def close(self) -> None:  # noqa: B027 - a cache that holds nothing open has nothing to do
-        """Release what the cache holds open; an in-memory cache holds nothing."""
+        """Release what the cache holds open, and end what is done for it in the background."""
 
     # For caches without I/O the asynchronous vocabulary is the same calls.
 

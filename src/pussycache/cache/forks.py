@@ -10,7 +10,7 @@ import weakref
 from typing import TYPE_CHECKING, Final, Protocol
 
 from pussycache.cache.reclaim import reclaimer
-from pussycache.engine import singleflight
+from pussycache.engine import background, singleflight
 
 if TYPE_CHECKING:
     from pussycache.engine.home import Lock
@@ -66,6 +66,7 @@ def _after() -> None:
 def _in_child() -> None:
     singleflight.forget_others()
     reclaimer.forget_others()
+    background.forget_others()
     for cache in _held:
         cache.forget_others()
     for writers in list(_writers):

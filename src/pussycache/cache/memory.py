@@ -19,6 +19,7 @@ from pussycache.cache.forks import watch
 from pussycache.cache.reclaim import reclaimer
 from pussycache.declare.keys import Unkeyable, encode
 from pussycache.declare.policy import seconds
+from pussycache.engine import background
 from pussycache.engine.clock import read
 from pussycache.engine.entry import Cause, Entry, History
 from pussycache.engine.generations import Table
@@ -225,6 +226,10 @@ class MemoryCache(Cache):
                 for table in list(scope.tables.values()):
                     table.forget_all(cause)
         self.sweep()
+
+    def close(self) -> None:
+        """End what is done for this cache in the background; it can be used on."""
+        background.end_of(self)
 
     def forget_others(self) -> None:
         """Forget the loads and the writers of threads that are not here: see forks.py."""

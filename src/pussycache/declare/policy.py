@@ -15,12 +15,14 @@ from pussycache.errors import ConfigurationError
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from pussycache.types import Ttl
+    from pussycache.types import Seconds, Ttl
 
 __all__ = ["Cached", "CachedMethods", "declared", "seconds", "seconds_left"]
 
 
-def seconds(value: object, what: str) -> float:
+def seconds(
+    value: object, what: str, remedy: str = "0 stores nothing, math.inf keeps for ever"
+) -> float:
     """Return a duration as seconds, or say which argument (``what``) is none."""
     if not isinstance(value, (int, float)):
         # Asked for only here: most programs have their durations in seconds.
@@ -36,11 +38,16 @@ def seconds(value: object, what: str) -> float:
     if math.isnan(number):
         raise ConfigurationError(f"{what} must be a number of seconds, not {value!r}")
     if number < 0:
-        raise ConfigurationError(
-            f"{what} must not be negative, it is {value!r}; "
-            "0 stores nothing, math.inf keeps for ever"
-        )
+        raise ConfigurationError(f"{what} must not be negative, it is {value!r}; {remedy}")
     return number
+
+
+def _fraction(value: object, what: str, remedy: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ConfigurationError(
+            f"{what} must be a fraction between 0 and 1, not {value!r}; {remedy}"
+        )
+    return float(value)
 
 
 def seconds_left(answer: object, method: str) -> float | None:
@@ -73,6 +80,14 @@ class Cached:
         `math.inf` for ever; or a callable that is given the result and returns seconds, a
         `timedelta` or the aware `datetime` until which it is good. ``0``, or a moment past, stores
         nothing.
+    :param jitter: a fraction, default 0, by which ttls are shortened at random, so that what was
+        stored together does not expire together: ``0.1`` makes 60 seconds 54 to 60.
+    :param stale_for: seconds after the ttl in which callers are given the old value at once, while
+        one load in the background renews it; after them, callers wait.
+    :param stale_if_error: seconds after the ttl in which callers are given the old value if the
+        load raises. Between attempts lies a pause: 0.1 seconds, doubled up to 10.
+    :param refresh_ahead: the fraction of the ttl after which a hit starts a load in the background
+        that renews the value. Where loads are slow, it may begin earlier by chance.
     :param when: given the result, says whether to store it.
     :param key: has the method's parameters; what it returns replaces the arguments in the key.
     :param ignore: names of parameters that are no part of the key.
@@ -99,6 +114,10 @@ class Cached:
     """
 
     ttl: Ttl = None
+    jitter: float = 0.0
+    stale_for: Seconds | None = None
+    stale_if_error: Seconds | None = None
+    refresh_ahead: float | None = None
     when: Callable[[Any], object] | None = None
     key: Callable[..., Any] | None = None
     ignore: tuple[str, ...] = ()
@@ -109,6 +128,15 @@ class Cached:
     def __post_init__(self) -> None:
         if self.ttl is not None and not callable(self.ttl):
             object.__setattr__(self, "ttl", seconds(self.ttl, "ttl"))
+        for name in ("stale_for", "stale_if_error"):
+            value = getattr(self, name)
+            if value is not None:
+                said = seconds(value, name, "None, the default, serves nothing that is old")
+                object.__setattr__(self, name, said)
+        object.__setattr__(self, "jitter", _fraction(self.jitter, "jitter", "0 spreads nothing"))
+        if self.refresh_ahead is not None:
+            ahead = _fraction(self.refresh_ahead, "refresh_ahead", "None refreshes nothing ahead")
+            object.__setattr__(self, "refresh_ahead", ahead)
         for name in ("when", "key"):
             value = getattr(self, name)
             if value is not None and not callable(value):

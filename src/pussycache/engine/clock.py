@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from pussycache.engine.speed import use_clock
 
-__all__ = ["disabled", "hot", "read", "replaced", "switches", "wall"]
+__all__ = ["chance", "disabled", "hot", "read", "replaced", "switches", "wall"]
 
 hot: Final[dict[str, Any]] = {
     "__builtins__": builtins,
@@ -36,6 +36,20 @@ def read() -> float:
     """Return the time in seconds of a clock that never goes back; wall clocks have no part."""
     time_now: float = hot["time"]()
     return time_now
+
+
+_dice: Callable[[], float] | None = None
+
+
+def chance() -> float:
+    """Return a random number, at least 0 and below 1; under a test's clock always the same ones."""
+    global _dice
+    if _dice is None:
+        # Asked for only here: most programs spread nothing.
+        from random import Random
+
+        _dice = Random(0 if hot["time"] is not time.monotonic else None).random
+    return _dice()
 
 
 def wall() -> float:
@@ -58,13 +72,14 @@ def _settle() -> None:
 @contextmanager
 def replaced(source: Callable[[], float]) -> Iterator[None]:
     """Let another clock tell the time meanwhile, for tests."""
-    before = hot["time"]
-    hot["time"] = source
+    global _dice
+    before = hot["time"], _dice
+    hot["time"], _dice = source, None
     _settle()
     try:
         yield
     finally:
-        hot["time"] = before
+        hot["time"], _dice = before
         _settle()
 
 

@@ -11,7 +11,8 @@ from contextlib import suppress
 from typing import Any
 
 from pussycache.declare.keys import ATOMS
-from pussycache.engine import clock
+from pussycache.engine import background, clock
+from pussycache.engine.background import Apart
 from pussycache.engine.flow import Plan, Step, Wait, answer, landed
 from pussycache.engine.generations import Table
 from pussycache.engine.singleflight import ABANDONED, LOADING, Failure, Flight
@@ -77,6 +78,10 @@ def drive(flow: Generator[Step, Any, Any], plan: Plan, call: Any, values: tuple[
             step = flow.send(got)
             if type(step) is Wait:
                 got = _wait(step, flow)
+                continue
+            if type(step) is Apart:
+                background.in_thread(step, drive, plan, call, values)
+                got = None
                 continue
             if step is not None:
                 # To the end of the flow: what it does with the result belongs to the load.

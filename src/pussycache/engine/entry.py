@@ -5,6 +5,7 @@ Records only: who may read or replace them is decided in generations.py.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -13,10 +14,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from pussycache.engine.clock import read
+from pussycache.engine.staleness import FRESH
+
 if TYPE_CHECKING:
     from pussycache.engine.guard import Seal
+    from pussycache.engine.staleness import Age
 
-__all__ = ["Cause", "Entry", "History", "Sealed"]
+__all__ = ["Cause", "Entry", "History", "Tended"]
 
 
 class Entry:
@@ -43,20 +48,48 @@ class Entry:
         """Whether its value is known to have been changed by nobody, or not looked after."""
         return True
 
+    @property
+    def stage(self) -> str:
+        """How old it is, before its deadline: see staleness.py."""
+        return FRESH
 
-class Sealed(Entry):
-    """A remembered value that is compared, before it is served, with what it was when stored.
 
-    Its ``expires`` is negative.
+class Tended(Entry):
+    """A remembered value of which more is to be known than until when it is good.
+
+    The hit path serves it until ``expires``, if that is positive. Beyond that the flow decides:
+    with a ``seal``, the value is compared with what it was when stored; with an ``age``, it may be
+    refreshed, or served though it is old. ``used`` is when it was last used, where it is forgotten
+    for want of use.
     """
 
-    __slots__ = ("seal",)
+    __slots__ = ("age", "seal", "used")
 
-    seal: Seal
+    age: Age | None
+    seal: Seal | None
+    used: float
+
+    def __init__(self, age: Age | None = None, seal: Seal | None = None) -> None:
+        self.age = age
+        self.seal = seal
+        self.used = 0.0 if age is None else age.loaded
+
+    @property
+    def deadline(self) -> float:
+        age = self.age
+        return abs(self.expires) if age is None else age.deadline(self.used)
 
     @property
     def intact(self) -> bool:
-        return self.seal.holds(self.value)
+        return self.seal is None or self.seal.holds(self.value)
+
+    @property
+    def stage(self) -> str:
+        return FRESH if self.age is None else self.age.stage(read())
+
+    def renewed(self) -> float:
+        """Return until when a hit need not ask, from the last use on."""
+        return math.inf if self.age is None else self.age.expires(self.used)
 
 
 _SHOWN: Final = 40

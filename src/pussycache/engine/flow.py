@@ -1,23 +1,26 @@
 """What a call does that was no hit: policy, once, without I/O.
 
 `answer` is a generator. It yields what it needs done and is sent how that came out: a `Flight` (or
-`None`, for a load that nobody shares) means "load", a `Wait` means "wait for somebody's load". It
-returns the value, or the `Failure` that is to be raised. drivers.py does these things for threads,
-tasks.py for asyncio.
+`None`, for a load that nobody shares) means "load", a `Wait` means "wait for somebody's load", an
+`Apart` means "run this beside me". It returns the value, or the `Failure` that is to be raised.
+drivers.py does these things for threads, tasks.py for asyncio.
 """
 
 from __future__ import annotations
 
 import sys
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, final
 
 from pussycache.declare.keys import ATOMS, Unkeyable
 from pussycache.engine import clock
+from pussycache.engine.background import Apart
 from pussycache.engine.entry import shown
-from pussycache.engine.generations import HIT, JOIN, SEALED, Table
+from pussycache.engine.generations import HIT, JOIN, TENDED, Table
 from pussycache.engine.guard import guards
 from pussycache.engine.keeping import Keeping, one_shot
+from pussycache.engine.logs import log_failure
 from pussycache.engine.singleflight import (
     ABANDONED,
     ALONE,
@@ -30,6 +33,7 @@ from pussycache.engine.singleflight import (
     may_wait,
     wait_over,
 )
+from pussycache.engine.staleness import FRESH, SPENT, STALE
 from pussycache.errors import MutatedValueWarning, UncacheableCallWarning
 
 if TYPE_CHECKING:
@@ -123,7 +127,7 @@ class Wait:
         return self._table.join(self._key, self._flight, waiter)
 
 
-Step = Flight | Wait | None
+Step = Flight | Wait | Apart | None
 
 
 def answer(
@@ -153,6 +157,8 @@ def answer(
     while True:
         if type(begun_as) is Flight:
             found = begun_as
+            if keeping.aging is not None:
+                found.begun = clock.read()
             try:
                 return landed(plan, table, key, found, values, me, (yield found))
             except BaseException:
@@ -165,12 +171,27 @@ def answer(
                     tell(ABANDONED)
                 raise
         verb, found = begun_as
-        if verb is SEALED:
+        if verb is TENDED:
             if not found.intact:
                 if table.drop(key, found):
                     _changed(plan, values)
                 begun_as = table.begin(key, values, again)
                 continue
+            stage = found.stage
+            # One that is served late was stored by another proxy of the object, where this one has
+            # no such policy.
+            if stage is SPENT or (stage is STALE and keeping.aging is None):
+                if again:
+                    table.misses -= 1
+                begun_as = table.enter(key, values, found)
+                continue
+            if stage is STALE:
+                table.stale += 1
+            if stage is not FRESH and not found.age.pausing(clock.read()):
+                flight = table.begin_again(key, values, found)
+                if flight is not None:
+                    renewing = partial(_renewing, plan, table, key, flight, values)
+                    yield Apart(table, key, flight, renewing, me)
             found.hits += 1
             verb, found = HIT, found.value
         if verb is HIT:
@@ -207,6 +228,19 @@ def answer(
         return _passed(keeping, (yield None))
 
 
+def _renewing(
+    plan: Plan, table: Table, key: Any, flight: Flight, values: tuple[Any, ...], me: object
+) -> Generator[Step, Any, None]:
+    """Load apart, to renew what is remembered; nobody is handed the result here."""
+    flight.begun = clock.read()
+    outcome = yield flight
+    landed(plan, table, key, flight, values, me, outcome, asked=0)
+    if type(outcome) is Failure:
+        table.refresh_failures += 1
+        log_failure(f"a refresh of {plan.label}", outcome.error)
+    table.refreshes += 1
+
+
 def _passed(keeping: Keeping, outcome: Any) -> Any:
     return outcome if type(outcome) is Failure else keeping.passed(outcome)
 
@@ -219,8 +253,12 @@ def landed(
     values: tuple[Any, ...],
     me: object,
     outcome: Any,
+    asked: int = 1,
 ) -> Any:
-    """Do what is due when a load has ended, and return what its caller is given."""
+    """Do what is due when a load has ended, and return what its caller is given.
+
+    :param asked: how many callers are given it, beside those that wait.
+    """
     keeping = plan.keeping
     kind = type(outcome)
     if (
@@ -235,17 +273,25 @@ def landed(
     failure = outcome
     if kind is not Failure:
         try:
-            kept = keeping.of(outcome, me)
+            kept = keeping.of(outcome, me, getattr(flight, "begun", None))
         except BaseException as error:
             failure = Failure(error)
         else:
             if kept.expires is None:
                 table.leave(key, flight, failed=False, why=kept.why)
             else:
-                table.finish(key, flight, values, kept.stored, kept.expires, kept.seal)
+                table.finish(key, flight, values, kept.stored, kept.expires, kept.made)
             flight.land(kept.stored if kept.shared else ALONE)
             return kept.handed
     table.leave(key, flight, failed=True)
+    if kind is Failure and keeping.aging is not None and isinstance(failure.error, Exception):
+        # As it is now: since the load began, a write may have taken it away.
+        old = table.old(key, values)
+        if old is not None and old.age is not None:
+            old.age.failed(clock.read(), failure.error)
+            table.stale += len(flight) + asked
+            flight.land(old.value)
+            return old.value if keeping.hand is None else keeping.hand(old.value)
     flight.land(failure if isinstance(failure.error, Exception) else ABANDONED)
     return failure
 
@@ -301,4 +347,8 @@ def reload(
             flight = table.begin_anew(key, values)
     if flight is None:
         return _passed(plan.keeping, (yield None))
-    return landed(plan, table, key, flight, values, me, (yield flight))
+    flight.begun = clock.read()
+    outcome = yield flight
+    got = landed(plan, table, key, flight, values, me, outcome, asked=0)
+    # Who asks for a load is told that it failed, also where others are given an old value.
+    return outcome if type(outcome) is Failure else got

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pussycache.declare.keys import loose
 from pussycache.engine.clock import hot, read
-from pussycache.engine.entry import Cause, Entry, Sealed
+from pussycache.engine.entry import Cause, Entry, Tended
 from pussycache.engine.singleflight import ABANDONED, Flight
 from pussycache.errors import ConfigurationError
 from pussycache.stats import CacheInfo
@@ -27,15 +27,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pussycache.engine.fences import Fence
-    from pussycache.engine.guard import Seal
     from pussycache.engine.home import Home
     from pussycache.engine.singleflight import Waiter
 
 
-__all__ = ["CHANGED", "COMPUTE", "HIT", "JOIN", "SEALED", "Table"]
+__all__ = ["CHANGED", "COMPUTE", "HIT", "JOIN", "TENDED", "Table"]
 
 HIT: Final = "hit"
-SEALED: Final = "sealed"
+TENDED: Final = "tended"
 JOIN: Final = "join"
 COMPUTE: Final = "compute"
 
@@ -77,10 +76,13 @@ class Table:
         "misses",
         "mixed",
         "name",
+        "refresh_failures",
+        "refreshes",
         "rejected",
         "release",
         "scope",
         "serial",
+        "stale",
         "timed",
         "uncacheable",
     )
@@ -109,26 +111,29 @@ class Table:
         """Begin to count anew."""
         self.hits = self.misses = self.loads = self.failures = self.evictions = 0
         self.invalidations = self.uncacheable = self.rejected = 0
+        self.stale = self.refreshes = self.refresh_failures = 0
 
     # What a call asks.
 
     def begin(self, key: Any, values: tuple[Any, ...], again: bool) -> Flight | tuple[str, Any]:
         """Say what a call is to do: `HIT`, `JOIN` or `COMPUTE`, or the load it has entered.
 
-        `SEALED` comes with an entry, which is a hit if it is intact.
+        `TENDED` comes with an entry: whether it is served is for the flow to say.
         """
         entry = self.entries.get(key)
         if entry is not None and entry.deadline > hot["time"]():
-            if type(entry) is Sealed:
-                return SEALED, entry
+            if type(entry) is Tended:
+                return TENDED, entry
             entry.hits += 1
             return HIT, entry.value
         if again:
             self.misses -= 1
         return self.enter(key, values)
 
-    def enter(self, key: Any, values: tuple[Any, ...]) -> Flight | tuple[str, Any]:
-        """Say the same of a call for which there was no entry a moment ago.
+    def enter(
+        self, key: Any, values: tuple[Any, ...], past: Entry | None = None
+    ) -> Flight | tuple[str, Any]:
+        """Say the same of a call for which there was no entry a moment ago, but for ``past``.
 
         Takes no lock: a writer that comes in between replaces the dictionary of loads (or takes
         the load out of it) at its end at the latest, so a load that was entered during a write is
@@ -149,7 +154,7 @@ class Table:
             # A load that ended since the first look has stored its entry before it left. While one
             # refreshes what is remembered, others are answered with that.
             entry = self.entries.get(key)
-            if entry is None or entry.deadline <= hot["time"]():
+            if entry is None or entry is past or entry.deadline <= hot["time"]():
                 return flight if other is flight else (JOIN, other)
         except BaseException:
             # Keys that refuse to be compared, or a signal: nobody will end what was entered.
@@ -160,18 +165,20 @@ class Table:
         self.misses -= 1
         if other is flight:
             self.lose(key, flight)
-        if type(entry) is Sealed:
+        if type(entry) is Tended:
             flight.land(ABANDONED)
-            return SEALED, entry
+            return TENDED, entry
         entry.hits += 1
         flight.land(entry.value)
         return HIT, entry.value
 
-    def lose(self, key: Any, flight: Flight) -> None:
+    def lose(self, key: Any, flight: Flight) -> bool:
         """Take a load away that nobody will end: from here on it is neither found nor joined."""
         with self.lock:
-            if self.flights.get(key) is flight:
+            found = self.flights.get(key) is flight
+            if found:
                 del self.flights[key]
+            return found
 
     def begin_anew(self, key: Any, values: tuple[Any, ...]) -> Flight | None:
         """Enter a load in any case, in the place of one that runs; none while a writer works."""
@@ -181,6 +188,25 @@ class Table:
             flight = self.flights[key] = Flight()
             flight.values = values
             return flight
+
+    def begin_again(self, key: Any, values: tuple[Any, ...], entry: Entry) -> Flight | None:
+        """Enter a load that renews an entry; none if one runs, or a writer works."""
+        with self.lock:
+            if self.entries.get(key) is not entry:
+                return None
+            running = self.flights.get(key)
+            if running is not None and not running.stranded():
+                return None
+            return self.begin_anew(key, values)
+
+    def old(self, key: Any, values: tuple[Any, ...]) -> Tended | None:
+        """Return what there is to answer with, as it is now, when a load has failed."""
+        with self.lock:
+            if self.fences and self.fenced(values):
+                return None
+            entry = self.entries.get(key)
+            good = type(entry) is Tended and entry.deadline > hot["time"]()
+            return entry if good else None  # type: ignore[return-value]
 
     def fenced(self, values: tuple[Any, ...]) -> bool:
         """Whether a writer is at work on this call."""
@@ -201,9 +227,12 @@ class Table:
         values: tuple[Any, ...],
         value: Any,
         expires: float,
-        seal: Seal | None = None,
+        made: Tended | None = None,
     ) -> bool:
-        """End a load and store what it brought, unless a write has overtaken it."""
+        """End a load and store what it brought, unless a write has overtaken it.
+
+        :param made: the entry, where it was made already.
+        """
         dropped = None
         with self.lock:
             try:
@@ -217,13 +246,8 @@ class Table:
                     if self.mixed and expires != math.inf:
                         # Some who read here do not look at the clock: a negative expiry sends
                         # everybody to `begin`, which does.
-                        expires = -expires
-                    if seal is None:
-                        entry = Entry()
-                    else:
-                        entry = Sealed()
-                        entry.seal = seal
                         expires = -abs(expires)
+                    entry = Entry() if made is None else made
                     entry.value = value
                     entry.expires = expires
                     entry.hits = 0
@@ -302,7 +326,7 @@ class Table:
         values: tuple[Any, ...],
         value: Any,
         expires: float | None,
-        seal: Seal | None = None,
+        made: Tended | None = None,
     ) -> bool:
         """Store a value from outside: a write of one entry that begins and ends at once."""
         with self.lock:
@@ -313,7 +337,7 @@ class Table:
                 return False
             flight = self.flights[key] = Flight()
             flight.values = values
-            stored = self.finish(key, flight, values, value, expires, seal)
+            stored = self.finish(key, flight, values, value, expires, made)
             self.loads -= 1
         self.home.sweep()
         return stored
@@ -455,6 +479,9 @@ class Table:
                 invalidations=self.invalidations,
                 uncacheable=self.uncacheable,
                 entries=sum([entry.deadline > now for entry in entries]),
+                stale=self.stale,
+                refreshes=self.refreshes,
+                refresh_failures=self.refresh_failures,
             )
 
     def keyed_by(self, spec: object, timed: bool, user: object) -> None:

@@ -13,8 +13,10 @@ from typing import Any, Final
 
 from pussycache.declare.keys import ATOMS
 from pussycache.declare.policy import Cached, seconds_left
-from pussycache.engine.clock import read
-from pussycache.engine.guard import Seal, guards, seal
+from pussycache.engine.clock import chance, read
+from pussycache.engine.entry import Tended
+from pussycache.engine.guard import guards, seal
+from pussycache.engine.staleness import Aging
 
 __all__ = ["Keeping", "Kept", "fresh"]
 
@@ -59,10 +61,10 @@ def fresh(value: Any) -> Any:
 class Kept:
     """What becomes of a result: ``expires`` is `None` if it is not stored, ``why`` says why not.
 
-    ``seal`` is there where what is stored is to be guarded against changes.
+    ``made`` is the entry, where it is to be more than an ordinary one.
     """
 
-    __slots__ = ("expires", "handed", "seal", "shared", "stored", "why")
+    __slots__ = ("expires", "handed", "made", "shared", "stored", "why")
 
     def __init__(
         self,
@@ -71,24 +73,25 @@ class Kept:
         expires: float | None,
         why: str | None = None,
         shared: bool = True,
-        seal: Seal | None = None,
+        made: Tended | None = None,
     ) -> None:
         self.stored = stored
         self.handed = handed
         self.expires = expires
         self.why = why
         self.shared = shared
-        self.seal = seal
+        self.made = made
 
 
 class Keeping:
     """The fields of one method's `Cached` that look at results, resolved against the cache's ttl.
 
     ``hand`` turns what is stored into what a caller is given, or is `None` where it is the same.
-    ``lasting`` is the ttl in seconds if no result can change it, `math.inf` for ever.
+    ``lasting`` is the ttl in seconds if no result can change it, `math.inf` for ever. ``aging`` is
+    `None` where nothing is said of old values.
     """
 
-    __slots__ = ("_cached", "_method", "_ttl", "hand", "lasting", "plain", "timed")
+    __slots__ = ("_cached", "_method", "_ttl", "aging", "hand", "lasting", "plain", "timed")
 
     def __init__(self, method: str, cached: Cached, default_ttl: float | None) -> None:
         self._method = method
@@ -100,11 +103,15 @@ class Keeping:
         self.lasting = None if callable(ttl) else self._ttl
         self.timed = self.lasting != math.inf
         self.hand = _hand(cached)
+        aging = Aging(cached)
+        self.aging = aging if aging.needed else None
         self.plain = (
             self.lasting is not None
             and self.lasting > 0
             and cached.when is None
             and self.hand is None
+            and self.aging is None
+            and not cached.jitter
             and not cached.guard
         )
 
@@ -127,8 +134,11 @@ class Keeping:
         """Return what the caller is handed of a result that is kept for nobody."""
         return fresh(self.read(value)) if self.hand is fresh else value
 
-    def of(self, value: Any, me: object) -> Kept:
-        """Say what becomes of a result; errors of the user's callables are passed on."""
+    def of(self, value: Any, me: object, begun: float | None = None) -> Kept:
+        """Say what becomes of a result; errors of the user's callables are passed on.
+
+        :param begun: when its load began, if it was loaded.
+        """
         cached = self._cached
         value = self.read(value)
         if one_shot(value):
@@ -152,7 +162,19 @@ class Keeping:
             return Kept(stored, handed, None, "its ttl is 0")
         # Of a deep copy nobody else has any part.
         guard = (cached.guard or guards) and cached.copy != "deep"
-        return Kept(stored, handed, read() + lasting, seal=seal(stored, me) if guard else None)
+        sealed = seal(stored, me) if guard else None
+        if cached.jitter:
+            lasting *= 1.0 - cached.jitter * chance()
+        now = read()
+        expires, made = now + lasting, None
+        if self.aging is not None:
+            cost = 0.0 if begun is None else now - begun
+            made = Tended(self.aging.age(now, lasting, cost), sealed)
+            expires = made.renewed()
+        elif sealed is not None:
+            made = Tended(None, sealed)
+        # A negative expiry sends everybody to `begin`: the hit path compares nothing.
+        return Kept(stored, handed, expires if sealed is None else -expires, made=made)
 
 
 def _hand(cached: Cached) -> Callable[[Any], Any] | None:

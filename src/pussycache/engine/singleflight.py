@@ -56,13 +56,15 @@ class Flight(list[Waiter]):
     ended, or a write has taken it away, nobody is added any more. ``values`` are the bound
     arguments, for rules that match on them; only methods that such rules name have them. ``token``
     leads to the load that this one runs inside of. ``helpers`` is how many waiters have begun to
-    load as well, and ``helps`` is the load that one of these helps.
+    load as well, and ``helps`` is the load that one of these helps. ``begun`` is when it began,
+    where the time that it takes is asked for.
     """
 
-    __slots__ = ("helpers", "helps", "loop", "token", "values")
+    __slots__ = ("begun", "helpers", "helps", "loop", "token", "values")
 
     helpers: int
     helps: Flight
+    begun: float
 
     values: tuple[Any, ...]
     loop: Any

@@ -8,6 +8,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from pussycache.engine import background
+from pussycache.engine.background import Apart
 from pussycache.engine.flow import Wait, answer
 from pussycache.engine.singleflight import ABANDONED, LOADING, Failure
 
@@ -47,6 +49,10 @@ async def drive(
             step = flow.send(got)
             if type(step) is Wait:
                 got = await _wait(step, flow)
+                continue
+            if type(step) is Apart:
+                background.in_task(step, drive, plan, call, values)
+                got = None
                 continue
             if step is not None:
                 step.loop = _running_loop()
