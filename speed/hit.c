@@ -155,6 +155,29 @@ find(const Hit *self, PyObject *owner, PyObject *key)
     return entry;
 }
 
+/* Take note of when an entry was used; false if it cannot be. Frees nothing but a number. */
+static bool
+note_use(const Hit *self, PyObject *entry, double now)
+{
+    PyObject *used = SLOT(entry, self->used);
+    if (used == NULL || !PyFloat_CheckExact(used)) {
+        return false;
+    }
+    if (Py_REFCNT(used) == 1) {
+        /* Nobody else has this number, so nobody sees it change. */
+        ((PyFloatObject *)used)->ob_fval = now;
+        return true;
+    }
+    PyObject *noted = PyFloat_FromDouble(now);
+    if (noted == NULL) {
+        PyErr_Clear();
+        return false;
+    }
+    SLOT(entry, self->used) = noted;
+    Py_DECREF(used);
+    return true;
+}
+
 /* Return a new reference to an entry's value and count the hit; NULL as above. */
 static PyObject *
 serve(const Hit *self, PyObject *entry)
@@ -171,7 +194,8 @@ serve(const Hit *self, PyObject *entry)
         return NULL;
     }
     double until = PyFloat_AS_DOUBLE(expires);
-    if (!(self->timed ? until > pc_now() : until > self->state->floor)) {
+    double now = self->timed ? pc_now() : self->state->floor;
+    if (!(until > now)) {
         return NULL;
     }
     int overflow;
@@ -181,6 +205,10 @@ serve(const Hit *self, PyObject *entry)
     }
     PyObject *counted = PyLong_FromLongLong(count + 1);
     if (counted == NULL) {
+        return NULL;
+    }
+    if (self->used != 0 && !note_use(self, entry, now)) {
+        Py_DECREF(counted);
         return NULL;
     }
     /* Nothing above ran Python, so these are still the entry's. */
@@ -321,20 +349,20 @@ static PyObject *
 hit_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"fallback", "table_type", "entry_type", "names", "key_positions",
-                               "defaults", "timed",      "asynchronous", NULL};
+                               "defaults", "timed",      "asynchronous",  "idle", NULL};
     PyObject *fallback;
     PyObject *names = NULL, *positions = NULL, *defaults = NULL;
     PyTypeObject *table_type = NULL, *entry_type = NULL;
-    int timed = -1, asynchronous = 0;
+    int timed = -1, asynchronous = 0, idle = 0;
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "O|$O!O!O!O!O!pp:Hit", keywords, &fallback, &PyType_Type, &table_type,
+            args, kwargs, "O|$O!O!O!O!O!ppp:Hit", keywords, &fallback, &PyType_Type, &table_type,
             &PyType_Type, &entry_type, &PyTuple_Type, &names, &PyTuple_Type, &positions,
-            &PyTuple_Type, &defaults, &timed, &asynchronous))
+            &PyTuple_Type, &defaults, &timed, &asynchronous, &idle))
     {
         return NULL;
     }
     if (!table_type || !entry_type || !names || !positions || !defaults || timed < 0) {
-        PyErr_SetString(PyExc_TypeError, "every argument but asynchronous must be given");
+        PyErr_SetString(PyExc_TypeError, "every argument but asynchronous and idle must be given");
         return NULL;
     }
     if (!PyCallable_Check(fallback)) {
@@ -358,6 +386,7 @@ hit_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         || (self->expires = pc_slot_named(entry_type, "expires")) < 0
         || (self->hits = pc_slot_named(entry_type, "hits")) < 0
         || (self->value = pc_slot_named(entry_type, "value")) < 0
+        || (idle && (self->used = pc_slot_named(entry_type, "used")) < 0)
         || !set_parameters(self, names, positions, defaults))
     {
         Py_DECREF(self);

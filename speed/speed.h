@@ -38,6 +38,7 @@ typedef struct {
     Py_ssize_t entries;
     PyTypeObject *entry_type;
     Py_ssize_t expires, hits, value;
+    Py_ssize_t used; /* 0: nobody asks when an entry was last used */
     PyObject *names;
     PyObject *defaults; /* of the last parameters */
     int timed;

@@ -22,6 +22,7 @@ class Hit:
     :param timed: whether entries expire by the clock; otherwise the floor is what they must exceed.
     :param asynchronous: whether the fallback is a coroutine function, and so is this: what a call
         returns looks for a hit when it is awaited.
+    :param idle: whether entries have a slot ``used``, to note in it when one was served.
     """
 
     def __new__(
@@ -35,6 +36,7 @@ class Hit:
         defaults: tuple[Any, ...],
         timed: bool,
         asynchronous: bool = False,
+        idle: bool = False,
     ) -> Self: ...
     def bind_owner(self, owner: type, slot: str, /) -> None:
         """Answer for instances of a class, whose slot of this name holds the table."""

@@ -18,7 +18,7 @@ from pussycache.declare.keys import ATOMS, Coded, encode
 from pussycache.declare.policy import Cached
 from pussycache.declare.signatures import Method
 from pussycache.engine import drivers, tasks
-from pussycache.engine.entry import Entry
+from pussycache.engine.entry import Entry, Tended
 from pussycache.engine.flow import Plan, landed
 from pussycache.engine.generations import Table
 from pussycache.engine.keeping import AsyncItems, Items, Keeping, fresh
@@ -143,6 +143,18 @@ _IN_PYTHON: Final = """\
         pass
 """
 
+_IN_PYTHON_IDLE: Final = """\
+    try:
+        {o}e = {table}.entries[{key}]
+        {o}n = now()
+        if {o}e.expires > {o}n:
+            {o}e.used = {o}n
+            {o}e.hits += 1
+            return {value}
+    except Exception:
+        pass
+"""
+
 _CALL: Final = """\
 {define} method({params}):
 {hit}    {o}v = {values}
@@ -190,7 +202,7 @@ def reader(
         and all(p.kind is Parameter.POSITIONAL_OR_KEYWORD for p in method.params)
     )
     # A compiled hit calls the function only where it has none itself: it need not look again.
-    look = "" if compiled else _IN_PYTHON
+    look = "" if compiled else _IN_PYTHON_IDLE if keeping.idle else _IN_PYTHON
     template = _REPLAY if method.kind == "asyncgen" else _CALL.replace("{hit}", look)
     source = template.format(
         o=o,
@@ -228,12 +240,13 @@ def _compiled(function: FunctionType, method: Method, cached: Cached, keeping: K
     hit = Hit(
         function,
         table_type=Table,
-        entry_type=Entry,
+        entry_type=Tended if keeping.idle else Entry,
         names=tuple([p.name for p in method.params]),
         key_positions=tuple(method.key_positions(cached)),
         defaults=tuple([p.default for p in method.params if p.default is not Parameter.empty]),
         timed=keeping.timed,
         asynchronous=method.kind == "coroutine",
+        **({"idle": True} if keeping.idle else {}),
     )
     functools.update_wrapper(hit, function).__wrapped__ = function.__wrapped__  # type: ignore[attr-defined]
     for name in _OF_A_FUNCTION:

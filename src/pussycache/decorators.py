@@ -51,6 +51,7 @@ def cached(function: F, /) -> F: ...
 def cached(
     *,
     ttl: Ttl = None,
+    idle_ttl: Seconds | None = None,
     jitter: float = 0.0,
     stale_for: Seconds | None = None,
     stale_if_error: Seconds | None = None,

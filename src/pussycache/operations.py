@@ -266,7 +266,9 @@ def _aged(label: str, entry: Entry, left: float) -> Explanation:
     stage, over = age.stage(clock.read()), age.over(clock.read())
     error = f"; the last load failed: {age.error}" if age.error else ""
     if stage in (FRESH, AHEAD):
-        good = f"good for {-over:.3g} s more" if over != -math.inf else ""
+        good = f"good for {min(left, -over):.3g} s more" if left != math.inf else ""
+        if left < -over:
+            good += " if it is not used"
         ahead = ", and due for a refresh" if stage is AHEAD else ""
         return Explanation(label, True, "hit", detail=f"{good}{ahead}{error}" or None)
     expired = _moment(clock.wall() - over)

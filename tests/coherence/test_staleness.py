@@ -666,6 +666,104 @@ def test_for_ever_is_never_refreshed():
     assert [proxy.read(1) for _ in range(3)] == [1, 1, 1]
 
 
+# idle_ttl
+
+
+def test_idle_ttl_forgets_what_is_not_used(clock):
+    """A value is good for so long after its last use, and each use moves that on."""
+    proxy = pussycache.wrap(Source(), cached_methods={"read": Cached(idle_ttl=10)})
+    proxy.read(1)
+    for step in (9.9, 0, 0.1, 9.9, 5, 9.9):
+        clock.advance(step)
+        assert proxy.read(1) == 1
+    clock.advance(10)
+    assert pussycache.peek(proxy.read, 1) is pussycache.MISSING
+    assert len(pussycache.cache_of(proxy)) == 0
+    assert proxy.read(1) == 2
+
+
+def test_looking_is_no_use(clock):
+    """`peek`, `explain` and `info` keep no value alive."""
+    proxy = pussycache.wrap(Source(), cached_methods={"read": Cached(idle_ttl=10)})
+    proxy.read(1)
+    clock.advance(9)
+    assert pussycache.peek(proxy.read, 1) == 1
+    assert pussycache.explain(proxy.read, 1).detail == "good for 1 s more if it is not used"
+    assert pussycache.info(proxy.read).entries == 1
+    clock.advance(1)
+    assert proxy.read(1) == 2
+
+
+def test_idle_ttl_does_not_prolong_the_ttl(clock):
+    """However often a value is used, its ttl ends."""
+    proxy = pussycache.wrap(Source(), cached_methods={"read": Cached(ttl=10, idle_ttl=4)})
+    proxy.read(1)
+    for _ in range(3):
+        clock.advance(3)
+        assert proxy.read(1) == 1
+    clock.advance(1)
+    assert proxy.read(1) == 2
+
+
+def test_idle_ttl_goes_before_old_values(clock):
+    """What was not used for so long is not served as an old value either."""
+    proxy = wrapped(idle_ttl=4, stale_for=100)
+    proxy.read(1)
+    clock.advance(4)
+    assert proxy.read(1) == 2
+
+
+def test_a_coroutine_method_forgets_what_is_not_used(clock, run):
+    """idle_ttl is the same for coroutine methods."""
+    proxy = pussycache.wrap(Source(), cached_methods={"aread": Cached(idle_ttl=10)})
+
+    async def main():
+        for step in (0, 9, 9):
+            clock.advance(step)
+            assert await proxy.aread(1) == 1
+        clock.advance(10)
+        assert await proxy.aread(1) == 2
+
+    run(main)
+
+
+def test_hits_by_the_real_clock_note_the_use_too():
+    """Where no test moves the time, hits note when they were: also those of the extension."""
+    proxy = pussycache.wrap(
+        Source(), cached_methods={"read": Cached(idle_ttl=1000), "aread": Cached(idle_ttl=1000)}
+    )
+
+    async def aread():
+        return await proxy.aread(1)
+
+    for read in (lambda: proxy.read(1), lambda: asyncio.run(aread())):
+        read()
+    for method, read in (
+        (proxy.read, lambda: proxy.read(1)),
+        (proxy.aread, lambda: asyncio.run(aread())),
+    ):
+        (entry,) = method.__pussycache__.table(proxy).entries.values()
+        seen = [entry.used]
+        for _ in range(3):
+            read()
+            seen.append(entry.used)
+        assert seen == sorted(seen)
+        assert len(set(seen)) == 4
+        assert entry.hits == 3
+
+
+def test_a_proxy_without_idle_ttl_shares_the_entries(clock):
+    """Of two proxies of one object, only the hits of the one with idle_ttl note the use."""
+    source, cache = Source(), MemoryCache()
+    idle = pussycache.wrap(source, cache, cached_methods={"read": Cached(ttl=100, idle_ttl=10)})
+    other = pussycache.wrap(source, cache, cached_methods={"read": Cached(ttl=100)})
+    assert (idle.read(1), other.read(1)) == (1, 1)
+    assert (other.read(2), idle.read(2)) == (2, 2)
+    clock.advance(10)
+    assert idle.read(2) == 2
+    assert other.read(1) == 3
+
+
 # jitter
 
 
@@ -704,6 +802,8 @@ def test_jitter_spreads_ttls_and_is_the_same_in_each_test():
         ({"refresh_ahead": 1.5}, "refresh_ahead must be a fraction between 0 and 1"),
         ({"refresh_ahead": "0.5"}, "refresh_ahead must be a fraction"),
         ({"refresh_ahead": True}, "refresh_ahead must be a fraction"),
+        ({"idle_ttl": 0}, "idle_ttl must be more than 0"),
+        ({"idle_ttl": -1}, "idle_ttl must not be negative"),
         ({"jitter": -0.1}, "jitter must be a fraction"),
         ({"jitter": None}, "jitter must be a fraction"),
     ],

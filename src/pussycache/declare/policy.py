@@ -42,6 +42,13 @@ def seconds(
     return number
 
 
+def _some_time(value: object, what: str, remedy: str) -> float:
+    number = seconds(value, what, remedy)
+    if not number:
+        raise ConfigurationError(f"{what} must be more than 0; {remedy}")
+    return number
+
+
 def _fraction(value: object, what: str, remedy: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise ConfigurationError(
@@ -80,6 +87,8 @@ class Cached:
         `math.inf` for ever; or a callable that is given the result and returns seconds, a
         `timedelta` or the aware `datetime` until which it is good. ``0``, or a moment past, stores
         nothing.
+    :param idle_ttl: seconds after its last use that a result is forgotten, where that comes before
+        the end of its ttl.
     :param jitter: a fraction, default 0, by which ttls are shortened at random, so that what was
         stored together does not expire together: ``0.1`` makes 60 seconds 54 to 60.
     :param stale_for: seconds after the ttl in which callers are given the old value at once, while
@@ -114,6 +123,7 @@ class Cached:
     """
 
     ttl: Ttl = None
+    idle_ttl: Seconds | None = None
     jitter: float = 0.0
     stale_for: Seconds | None = None
     stale_if_error: Seconds | None = None
@@ -133,6 +143,9 @@ class Cached:
             if value is not None:
                 said = seconds(value, name, "None, the default, serves nothing that is old")
                 object.__setattr__(self, name, said)
+        if self.idle_ttl is not None:
+            idle = _some_time(self.idle_ttl, "idle_ttl", "None keeps what is not used")
+            object.__setattr__(self, "idle_ttl", idle)
         object.__setattr__(self, "jitter", _fraction(self.jitter, "jitter", "0 spreads nothing"))
         if self.refresh_ahead is not None:
             ahead = _fraction(self.refresh_ahead, "refresh_ahead", "None refreshes nothing ahead")

@@ -91,6 +91,14 @@ class Tended(Entry):
         """Return until when a hit need not ask, from the last use on."""
         return math.inf if self.age is None else self.age.expires(self.used)
 
+    def use(self) -> None:
+        """Take note that it is served."""
+        self.hits += 1
+        if self.age is not None:
+            self.used = read()
+            if self.expires > 0.0:
+                self.expires = self.renewed()
+
 
 _SHOWN: Final = 40
 _PLAIN: Final = frozenset({int, float, bool, str, bytes, type(None)})

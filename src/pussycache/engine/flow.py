@@ -192,7 +192,7 @@ def answer(
                 if flight is not None:
                     renewing = partial(_renewing, plan, table, key, flight, values)
                     yield Apart(table, key, flight, renewing, me)
-            found.hits += 1
+            found.use()
             verb, found = HIT, found.value
         if verb is HIT:
             return found if keeping.hand is None else keeping.hand(found)

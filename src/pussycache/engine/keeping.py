@@ -88,10 +88,10 @@ class Keeping:
 
     ``hand`` turns what is stored into what a caller is given, or is `None` where it is the same.
     ``lasting`` is the ttl in seconds if no result can change it, `math.inf` for ever. ``aging`` is
-    `None` where nothing is said of old values.
+    `None` where nothing is said of old values. With ``idle``, hits note when an entry is used.
     """
 
-    __slots__ = ("_cached", "_method", "_ttl", "aging", "hand", "lasting", "plain", "timed")
+    __slots__ = ("_cached", "_method", "_ttl", "aging", "hand", "idle", "lasting", "plain", "timed")
 
     def __init__(self, method: str, cached: Cached, default_ttl: float | None) -> None:
         self._method = method
@@ -101,7 +101,8 @@ class Keeping:
         if isinstance(ttl, (int, float)):
             self._ttl = float(ttl)
         self.lasting = None if callable(ttl) else self._ttl
-        self.timed = self.lasting != math.inf
+        self.idle = cached.idle_ttl is not None
+        self.timed = self.lasting != math.inf or self.idle
         self.hand = _hand(cached)
         aging = Aging(cached)
         self.aging = aging if aging.needed else None

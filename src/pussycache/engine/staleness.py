@@ -7,7 +7,7 @@ here: that is the flow's.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from pussycache.engine.clock import chance
 
@@ -45,7 +45,8 @@ class Aging:
         self.stale: float = cached.stale_for or 0.0  # type: ignore[assignment]
         self.if_error: float = cached.stale_if_error or 0.0  # type: ignore[assignment]
         self.ahead = cached.refresh_ahead
-        self.idle: float = math.inf
+        idle: Any = cached.idle_ttl
+        self.idle: float = math.inf if idle is None else idle
         self.most = max(self.stale, self.if_error)
 
     def age(self, loaded: float, lasting: float, cost: float) -> Age:
@@ -55,7 +56,7 @@ class Aging:
     @property
     def needed(self) -> bool:
         """Whether anything is said at all."""
-        return bool(self.most) or self.ahead is not None
+        return bool(self.most) or self.ahead is not None or self.idle != math.inf
 
 
 @final
