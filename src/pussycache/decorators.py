@@ -7,7 +7,7 @@ the instance, which is never kept alive, or for a plain function in the function
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial, update_wrapper
 from types import FunctionType, MethodType
 from typing import Any, NamedTuple, TypeVar, overload
@@ -56,6 +56,7 @@ def cached(
     stale_for: Seconds | None = None,
     stale_if_error: Seconds | None = None,
     refresh_ahead: float | None = None,
+    errors: Mapping[type[Exception], Seconds] | None = None,
     when: Callable[[Any], object] | None = None,
     key: Callable[..., Any] | None = None,
     ignore: Iterable[str] = (),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 from pussycache.compile import Handle
 from pussycache.engine import clock, drivers, tasks
 from pussycache.engine.entry import Cause, Tended
+from pussycache.engine.failures import Remembered
 from pussycache.engine.flow import reload, uncacheable
 from pussycache.engine.generations import CHANGED, Table
 from pussycache.engine.staleness import AHEAD, FRESH, SPENT, STALE
@@ -172,7 +173,7 @@ def peek(method: Any, /, *args: Any, **kwargs: Any) -> Any:
     entry = what.table.entries.get(key)
     if entry is None or entry.deadline <= clock.read() or not entry.intact:
         return MISSING
-    if entry.stage is SPENT:
+    if entry.stage is SPENT or type(entry.value) is Remembered:
         return MISSING
     hand = what.plan.keeping.hand
     return entry.value if hand is None else hand(entry.value)
@@ -260,6 +261,9 @@ def explain(method: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> E
 
 
 def _aged(label: str, entry: Entry, left: float) -> Explanation:
+    if type(entry.value) is Remembered:
+        again = f"raises {entry.value} again, for {left:.3g} s more"
+        return Explanation(label, True, "hit", detail=again)
     age = entry.age if isinstance(entry, Tended) else None
     if age is None:
         return Explanation(label, True, "hit", detail=_good_for(left))

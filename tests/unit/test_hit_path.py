@@ -85,7 +85,13 @@ def test_the_extension_is_told_the_same(monkeypatch):
         raise Told
 
     monkeypatch.setattr(compile, "Hit", hit)
-    for said in ({}, {"stale_for": 5}, {"stale_if_error": 5}, {"refresh_ahead": 1}, {"idle_ttl": 5}):
+    for said in (
+        {},
+        {"stale_for": 5},
+        {"stale_if_error": 5},
+        {"refresh_ahead": 1},
+        {"idle_ttl": 5},
+    ):
         with pytest.raises(Told):
             pussycache.wrap(Target(), cached_methods={"read": Cached(ttl=60, **said)})
     assert told[0]["entry_type"] is Entry

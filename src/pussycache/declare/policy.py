@@ -49,6 +49,34 @@ def _some_time(value: object, what: str, remedy: str) -> float:
     return number
 
 
+class _Errors(dict[type[Exception], float]):
+    """Seconds by exception type; hashable, as a declaration has to be."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+
+def _errors(said: object) -> _Errors:
+    if not isinstance(said, Mapping):
+        raise ConfigurationError(
+            f"errors must be a mapping from exception types to seconds, not {said!r}; "
+            "write errors={LookupError: 5}"
+        )
+    for kind in said:
+        if not isinstance(kind, type) or not issubclass(kind, Exception):
+            raise ConfigurationError(
+                f"errors must have exception types as keys, not {kind!r}; "
+                "name subclasses of Exception"
+            )
+    remedy = "0, or leaving it out, remembers nothing"
+    return _Errors(
+        {
+            kind: seconds(lasting, f"errors[{kind.__qualname__}]", remedy)
+            for kind, lasting in said.items()
+        }
+    )
+
+
 def _fraction(value: object, what: str, remedy: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise ConfigurationError(
@@ -97,6 +125,9 @@ class Cached:
         load raises. Between attempts lies a pause: 0.1 seconds, doubled up to 10.
     :param refresh_ahead: the fraction of the ttl after which a hit starts a load in the background
         that renews the value. Where loads are slow, it may begin earlier by chance.
+    :param errors: a mapping from exception types to seconds: a load that raises one is not tried
+        again for so long; callers are raised a copy. The nearest type in the exception's own line
+        counts. Default: no exception is remembered.
     :param when: given the result, says whether to store it.
     :param key: has the method's parameters; what it returns replaces the arguments in the key.
     :param ignore: names of parameters that are no part of the key.
@@ -128,6 +159,7 @@ class Cached:
     stale_for: Seconds | None = None
     stale_if_error: Seconds | None = None
     refresh_ahead: float | None = None
+    errors: Mapping[type[Exception], Seconds] | None = None
     when: Callable[[Any], object] | None = None
     key: Callable[..., Any] | None = None
     ignore: tuple[str, ...] = ()
@@ -150,6 +182,8 @@ class Cached:
         if self.refresh_ahead is not None:
             ahead = _fraction(self.refresh_ahead, "refresh_ahead", "None refreshes nothing ahead")
             object.__setattr__(self, "refresh_ahead", ahead)
+        if self.errors is not None:
+            object.__setattr__(self, "errors", _errors(self.errors))
         for name in ("when", "key"):
             value = getattr(self, name)
             if value is not None and not callable(value):

@@ -17,6 +17,7 @@ from pussycache.declare.keys import ATOMS, Unkeyable
 from pussycache.engine import clock
 from pussycache.engine.background import Apart
 from pussycache.engine.entry import shown
+from pussycache.engine.failures import Remembered
 from pussycache.engine.generations import HIT, JOIN, TENDED, Table
 from pussycache.engine.guard import guards
 from pussycache.engine.keeping import Keeping, one_shot
@@ -177,6 +178,15 @@ def answer(
                     _changed(plan, values)
                 begun_as = table.begin(key, values, again)
                 continue
+            if type(found.value) is Remembered:
+                if keeping.errors:
+                    found.use()
+                    return Failure(found.value.again())
+                # Another proxy of the object has stored it.
+                if again:
+                    table.misses -= 1
+                begun_as = table.enter(key, values, found)
+                continue
             stage = found.stage
             # One that is served late was stored by another proxy of the object, where this one has
             # no such policy.
@@ -283,16 +293,23 @@ def landed(
                 table.finish(key, flight, values, kept.stored, kept.expires, kept.made)
             flight.land(kept.stored if kept.shared else ALONE)
             return kept.handed
-    table.leave(key, flight, failed=True)
-    if kind is Failure and keeping.aging is not None and isinstance(failure.error, Exception):
+    raised = failure.error
+    if kind is Failure and isinstance(raised, Exception):
         # As it is now: since the load began, a write may have taken it away.
-        old = table.old(key, values)
+        old = table.old(key, values) if keeping.aging is not None else None
         if old is not None and old.age is not None:
-            old.age.failed(clock.read(), failure.error)
+            old.age.failed(clock.read(), raised)
+            table.leave(key, flight, failed=True)
             table.stale += len(flight) + asked
             flight.land(old.value)
             return old.value if keeping.hand is None else keeping.hand(old.value)
-    flight.land(failure if isinstance(failure.error, Exception) else ABANDONED)
+        remembered = keeping.failure(raised) if keeping.errors else None
+        if remembered is not None:
+            table.fail(key, flight, values, *remembered)
+            flight.land(failure)
+            return failure
+    table.leave(key, flight, failed=True)
+    flight.land(failure if isinstance(raised, Exception) else ABANDONED)
     return failure
 
 

@@ -205,7 +205,7 @@ class Table:
             if self.fences and self.fenced(values):
                 return None
             entry = self.entries.get(key)
-            good = type(entry) is Tended and entry.deadline > hot["time"]()
+            good = type(entry) is Tended and entry.age and entry.deadline > hot["time"]()
             return entry if good else None  # type: ignore[return-value]
 
     def fenced(self, values: tuple[Any, ...]) -> bool:
@@ -283,6 +283,21 @@ class Table:
         """
         self._replace(Cause("arguments that cannot be compared"))
         self.flights = {}
+
+    def fail(
+        self, key: Any, flight: Flight, values: tuple[Any, ...], failure: Any, expires: float
+    ) -> None:
+        """End a load that raised what is to be remembered, unless there is a good value."""
+        with self.lock:
+            entry = self.entries.get(key)
+            if entry is not None and entry.deadline > hot["time"]():
+                self.leave(key, flight, failed=True)
+                return
+        # A negative expiry sends everybody to `begin`: the hit path raises nothing.
+        self.finish(key, flight, values, failure, -expires, Tended())
+        with self.lock:
+            self.loads -= 1
+            self.failures += 1
 
     def leave(self, key: Any, flight: Flight, failed: bool, why: str | None = None) -> None:
         """End a load that brought nothing to store."""

@@ -15,6 +15,7 @@ from pussycache.declare.keys import ATOMS
 from pussycache.declare.policy import Cached, seconds_left
 from pussycache.engine.clock import chance, read
 from pussycache.engine.entry import Tended
+from pussycache.engine.failures import Remembered
 from pussycache.engine.guard import guards, seal
 from pussycache.engine.staleness import Aging
 
@@ -88,10 +89,22 @@ class Keeping:
 
     ``hand`` turns what is stored into what a caller is given, or is `None` where it is the same.
     ``lasting`` is the ttl in seconds if no result can change it, `math.inf` for ever. ``aging`` is
-    `None` where nothing is said of old values. With ``idle``, hits note when an entry is used.
+    `None` where nothing is said of old values. With ``idle``, hits note when an entry is used; with
+    ``errors``, some exceptions are remembered.
     """
 
-    __slots__ = ("_cached", "_method", "_ttl", "aging", "hand", "idle", "lasting", "plain", "timed")
+    __slots__ = (
+        "_cached",
+        "_method",
+        "_ttl",
+        "aging",
+        "errors",
+        "hand",
+        "idle",
+        "lasting",
+        "plain",
+        "timed",
+    )
 
     def __init__(self, method: str, cached: Cached, default_ttl: float | None) -> None:
         self._method = method
@@ -103,6 +116,7 @@ class Keeping:
         self.lasting = None if callable(ttl) else self._ttl
         self.idle = cached.idle_ttl is not None
         self.timed = self.lasting != math.inf or self.idle
+        self.errors = bool(cached.errors)
         self.hand = _hand(cached)
         aging = Aging(cached)
         self.aging = aging if aging.needed else None
@@ -176,6 +190,20 @@ class Keeping:
             made = Tended(None, sealed)
         # A negative expiry sends everybody to `begin`: the hit path compares nothing.
         return Kept(stored, handed, expires if sealed is None else -expires, made=made)
+
+    def failure(self, error: Exception) -> tuple[Remembered, float] | None:
+        """Return what is remembered of an exception, and until when; `None` if nothing is."""
+        errors = self._cached.errors or {}
+        kind = next((base for base in type(error).__mro__ if base in errors), None)
+        lasting: Any = 0.0 if kind is None else errors[kind]
+        if not lasting:
+            return None
+        try:
+            remembered = Remembered(error)
+        except Exception:
+            # It cannot be copied, and one object cannot be raised in two places.
+            return None
+        return remembered, read() + lasting
 
 
 def _hand(cached: Cached) -> Callable[[Any], Any] | None:
