@@ -62,6 +62,7 @@ def cached(
     ignore: Iterable[str] = (),
     copy: str | Callable[[Any], Any] = "share",
     guard: bool = False,
+    verify: float = 0.0,
     materialize: bool = False,
     cache: CacheOrFactory | None = None,
 ) -> Callable[[F], F]: ...

@@ -23,7 +23,9 @@ class CacheInfo:
     had arguments that cannot be part of a key. ``entries`` is how many results are remembered now.
     ``stale`` answers were an old value. ``refreshes`` are the loads that ran in the background to
     renew one, ``refresh_failures`` those of them that raised; they are among the ``loads`` and the
-    ``failures``.
+    ``failures``. ``verified`` values were recomputed and compared, and ``disagreements`` of them
+    were wrong: they were ``disagreement_age`` seconds old in sum, and ``disagreement_writes``
+    invalidations had come since they were stored.
     """
 
     hits: int = 0
@@ -38,6 +40,10 @@ class CacheInfo:
     stale: int = 0
     refreshes: int = 0
     refresh_failures: int = 0
+    verified: int = 0
+    disagreements: int = 0
+    disagreement_age: float = 0.0
+    disagreement_writes: int = 0
 
     @property
     def hit_ratio(self) -> float:

@@ -136,6 +136,9 @@ class Cached:
     :param guard: detect that a value was changed in place after it was stored: it is forgotten,
         loaded anew, and a `MutatedValueWarning` says which method returned it. Makes a hit slower;
         meant for tests.
+    :param verify: the fraction of hits, default 0, that are recomputed in the background and
+        compared by ``!=``. Disagreements are counted (see `CacheInfo`) and logged, and the new value is
+        remembered. Makes every hit slower.
     :param materialize: store what a returned iterator yields, and give every caller a fresh one.
     :raises ConfigurationError: for a negative duration or a field of the wrong kind.
 
@@ -165,6 +168,7 @@ class Cached:
     ignore: tuple[str, ...] = ()
     copy: str | Callable[[Any], Any] = "share"
     guard: bool = False
+    verify: float = 0.0
     materialize: bool = False
 
     def __post_init__(self) -> None:
@@ -182,6 +186,7 @@ class Cached:
         if self.refresh_ahead is not None:
             ahead = _fraction(self.refresh_ahead, "refresh_ahead", "None refreshes nothing ahead")
             object.__setattr__(self, "refresh_ahead", ahead)
+        object.__setattr__(self, "verify", _fraction(self.verify, "verify", "0 verifies nothing"))
         if self.errors is not None:
             object.__setattr__(self, "errors", _errors(self.errors))
         for name in ("when", "key"):

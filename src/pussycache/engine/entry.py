@@ -60,10 +60,12 @@ class Tended(Entry):
     The hit path serves it until ``expires``, if that is positive. Beyond that the flow decides:
     with a ``seal``, the value is compared with what it was when stored; with an ``age``, it may be
     refreshed, or served though it is old. ``used`` is when it was last used, where it is forgotten
-    for want of use.
+    for want of use. ``writes`` is how many invalidations there had been when it was stored.
     """
 
-    __slots__ = ("age", "seal", "used")
+    __slots__ = ("age", "seal", "used", "writes")
+
+    writes: int
 
     age: Age | None
     seal: Seal | None
@@ -73,6 +75,7 @@ class Tended(Entry):
         self.age = age
         self.seal = seal
         self.used = 0.0 if age is None else age.loaded
+        self.writes = 0
 
     @property
     def deadline(self) -> float:

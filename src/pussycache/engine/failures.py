@@ -69,7 +69,7 @@ def _alike(error: E) -> E:
     # Its constructor is not run: it may want other arguments than it hands on.
     made = kind.__new__(kind, *error.args)
     if not simple:
-        builtin.__init__(made, *error.__reduce__()[1])
+        builtin.__init__(made, *error.__reduce__()[1])  # type: ignore[misc]
     made.args = error.args
     return made
 

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Final, final
 from pussycache.declare.keys import ATOMS, Unkeyable
 from pussycache.engine import clock
 from pussycache.engine.background import Apart
-from pussycache.engine.entry import shown
+from pussycache.engine.entry import Cause, shown
 from pussycache.engine.failures import Remembered
 from pussycache.engine.generations import HIT, JOIN, TENDED, Table
 from pussycache.engine.guard import guards
 from pussycache.engine.keeping import Keeping, one_shot
-from pussycache.engine.logs import log_failure
+from pussycache.engine.logs import log_disagreement, log_failure
 from pussycache.engine.singleflight import (
     ABANDONED,
     ALONE,
@@ -39,6 +39,8 @@ from pussycache.errors import MutatedValueWarning, UncacheableCallWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+
+    from pussycache.engine.entry import Tended
 
 __all__ = ["Plan", "Step", "Wait", "answer", "landed", "reload", "uncacheable"]
 
@@ -178,30 +180,24 @@ def answer(
                     _changed(plan, values)
                 begun_as = table.begin(key, values, again)
                 continue
-            if type(found.value) is Remembered:
-                if keeping.errors:
-                    found.use()
-                    return Failure(found.value.again())
-                # Another proxy of the object has stored it.
-                if again:
-                    table.misses -= 1
-                begun_as = table.enter(key, values, found)
-                continue
             stage = found.stage
-            # One that is served late was stored by another proxy of the object, where this one has
-            # no such policy.
-            if stage is SPENT or (stage is STALE and keeping.aging is None):
+            if not _serves(keeping, found, stage):
                 if again:
                     table.misses -= 1
                 begun_as = table.enter(key, values, found)
                 continue
             if stage is STALE:
                 table.stale += 1
-            if stage is not FRESH and not found.age.pausing(clock.read()):
+            beside = _beside(keeping, found, stage)
+            if beside is not None:
                 flight = table.begin_again(key, values, found)
                 if flight is not None:
-                    renewing = partial(_renewing, plan, table, key, flight, values)
-                    yield Apart(table, key, flight, renewing, me)
+                    yield Apart(
+                        table, key, flight, partial(beside, plan, table, key, flight, values), me
+                    )
+            if type(found.value) is Remembered:
+                found.use()
+                return Failure(found.value.again())
             found.use()
             verb, found = HIT, found.value
         if verb is HIT:
@@ -238,17 +234,73 @@ def answer(
         return _passed(keeping, (yield None))
 
 
+def _serves(keeping: Keeping, entry: Tended, stage: str) -> bool:
+    """Whether this method's policy serves an entry; a proxy with another one may have stored it."""
+    if type(entry.value) is Remembered:
+        return keeping.errors
+    return stage is not SPENT and (stage is not STALE or keeping.aging is not None)
+
+
+def _beside(keeping: Keeping, entry: Tended, stage: str) -> Callable[..., Any] | None:
+    """Return what is to be done beside a call that is answered with an entry."""
+    if type(entry.value) is Remembered or entry.age is None:
+        return None
+    if stage is not FRESH:
+        return None if entry.age.pausing(clock.read()) else _renewing
+    if keeping.verify and clock.chance() < keeping.verify:
+        return partial(_verifying, entry)
+    return None
+
+
 def _renewing(
     plan: Plan, table: Table, key: Any, flight: Flight, values: tuple[Any, ...], me: object
 ) -> Generator[Step, Any, None]:
     """Load apart, to renew what is remembered; nobody is handed the result here."""
     flight.begun = clock.read()
     outcome = yield flight
-    landed(plan, table, key, flight, values, me, outcome, asked=0)
-    if type(outcome) is Failure:
+    got = landed(plan, table, key, flight, values, me, outcome, asked=0)
+    failure = outcome if type(outcome) is Failure else got
+    if type(failure) is Failure:
         table.refresh_failures += 1
-        log_failure(f"a refresh of {plan.label}", outcome.error)
+        log_failure(f"a refresh of {plan.label}", failure.error)
     table.refreshes += 1
+
+
+def _verifying(
+    entry: Tended,
+    plan: Plan,
+    table: Table,
+    key: Any,
+    flight: Flight,
+    values: tuple[Any, ...],
+    me: object,
+) -> Generator[Step, Any, None]:
+    """Load apart, to compare with what is remembered; what came is remembered from then on."""
+    flight.begun = clock.read()
+    outcome = yield flight
+    differs = False
+    if type(outcome) is not Failure:
+        try:
+            outcome = plan.keeping.read(outcome)
+            differs = bool(entry.value != outcome)
+        except BaseException as error:
+            outcome = Failure(error)
+    with table.lock:
+        # What a write has overtaken proves nothing.
+        counts = table.flights.get(key) is flight and table.entries.get(key) is entry
+        writes = table.invalidations - entry.writes
+    got = landed(plan, table, key, flight, values, me, outcome, asked=0)
+    failure = outcome if type(outcome) is Failure else got
+    if type(failure) is Failure:
+        log_failure(f"a verification of {plan.label}", failure.error)
+    elif counts:
+        if differs:
+            # It may not have been stored.
+            table.forget_if(key, entry, Cause("verify"))
+            age = clock.read() - entry.age.loaded if entry.age is not None else 0.0
+            table.disagreed(age, writes)
+            log_disagreement(plan.label, age, writes)
+        table.verified += 1
 
 
 def _passed(keeping: Keeping, outcome: Any) -> Any:

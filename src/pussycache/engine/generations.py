@@ -59,6 +59,9 @@ class Table:
         "_admit",
         "_users",
         "acquire",
+        "disagreement_age",
+        "disagreement_writes",
+        "disagreements",
         "entries",
         "evictions",
         "failures",
@@ -85,6 +88,7 @@ class Table:
         "stale",
         "timed",
         "uncacheable",
+        "verified",
     )
 
     def __init__(self, home: Home, name: str, scope: object = None) -> None:
@@ -112,6 +116,8 @@ class Table:
         self.hits = self.misses = self.loads = self.failures = self.evictions = 0
         self.invalidations = self.uncacheable = self.rejected = 0
         self.stale = self.refreshes = self.refresh_failures = 0
+        self.verified = self.disagreements = self.disagreement_writes = 0
+        self.disagreement_age = 0.0
 
     # What a call asks.
 
@@ -247,7 +253,11 @@ class Table:
                         # Some who read here do not look at the clock: a negative expiry sends
                         # everybody to `begin`, which does.
                         expires = -abs(expires)
-                    entry = Entry() if made is None else made
+                    if made is None:
+                        entry = Entry()
+                    else:
+                        entry = made
+                        made.writes = self.invalidations
                     entry.value = value
                     entry.expires = expires
                     entry.hits = 0
@@ -370,6 +380,19 @@ class Table:
             self.home.history.note(self.serial, key, "invalidated", cause)
         self.home.sweep()
         return entry.deadline > read()
+
+    def disagreed(self, age: float, writes: int) -> None:
+        """Count a value that was found to be wrong, and how that may have come about."""
+        with self.lock:
+            self.disagreements += 1
+            self.disagreement_age += age
+            self.disagreement_writes += writes
+
+    def forget_if(self, key: Any, entry: Entry, cause: Cause) -> None:
+        """Forget an entry, if it is still that one."""
+        with self.lock:
+            if self.kept.get(key) is entry:
+                self.forget(key, cause)
 
     def drop(self, key: Any, entry: Entry) -> bool:
         """Forget an entry whose value was changed in place; false if it is not there any more."""
@@ -497,6 +520,10 @@ class Table:
                 stale=self.stale,
                 refreshes=self.refreshes,
                 refresh_failures=self.refresh_failures,
+                verified=self.verified,
+                disagreements=self.disagreements,
+                disagreement_age=self.disagreement_age,
+                disagreement_writes=self.disagreement_writes,
             )
 
     def keyed_by(self, spec: object, timed: bool, user: object) -> None:

@@ -90,7 +90,7 @@ class Keeping:
     ``hand`` turns what is stored into what a caller is given, or is `None` where it is the same.
     ``lasting`` is the ttl in seconds if no result can change it, `math.inf` for ever. ``aging`` is
     `None` where nothing is said of old values. With ``idle``, hits note when an entry is used; with
-    ``errors``, some exceptions are remembered.
+    ``errors``, some exceptions are remembered. ``verify`` is the fraction of hits to recompute.
     """
 
     __slots__ = (
@@ -104,6 +104,7 @@ class Keeping:
         "lasting",
         "plain",
         "timed",
+        "verify",
     )
 
     def __init__(self, method: str, cached: Cached, default_ttl: float | None) -> None:
@@ -119,7 +120,8 @@ class Keeping:
         self.errors = bool(cached.errors)
         self.hand = _hand(cached)
         aging = Aging(cached)
-        self.aging = aging if aging.needed else None
+        self.verify = cached.verify
+        self.aging = aging if aging.needed or cached.verify else None
         self.plain = (
             self.lasting is not None
             and self.lasting > 0
@@ -188,8 +190,9 @@ class Keeping:
             expires = made.renewed()
         elif sealed is not None:
             made = Tended(None, sealed)
-        # A negative expiry sends everybody to `begin`: the hit path compares nothing.
-        return Kept(stored, handed, expires if sealed is None else -expires, made=made)
+        # A negative expiry sends everybody to `begin`: the hit path compares and draws nothing.
+        asks = sealed is not None or cached.verify
+        return Kept(stored, handed, -expires if asks else expires, made=made)
 
     def failure(self, error: Exception) -> tuple[Remembered, float] | None:
         """Return what is remembered of an exception, and until when; `None` if nothing is."""

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["log_failure"]
+__all__ = ["log_disagreement", "log_failure"]
 
 _logger: Any = None
 
 
-def log_failure(what: str, error: BaseException) -> None:
-    """Log that something failed in the background, with its traceback."""
+def _log(message: str, *given: Any, error: BaseException | None = None) -> None:
     global _logger
     if _logger is None:
         # Asked for only here: few programs ever need it.
@@ -21,6 +20,19 @@ def log_failure(what: str, error: BaseException) -> None:
 
         _logger = logging.getLogger("pussycache")
         _logger.addHandler(logging.NullHandler())
-    _logger.warning(
-        "%s failed: %r", what, error, exc_info=error, extra={"pussycache_operation": what}
+    _logger.warning(message, *given, exc_info=error, extra={"pussycache_operation": given[0]})
+
+
+def log_failure(what: str, error: BaseException) -> None:
+    """Log that something failed in the background, with its traceback."""
+    _log("%s failed: %r", what, error, error=error)
+
+
+def log_disagreement(method: str, age: float, writes: int) -> None:
+    """Log that a remembered value was not what the method returns now."""
+    _log(
+        "%s returned something else than was remembered for %.3g s, in which %d writes ran",
+        method,
+        age,
+        writes,
     )
