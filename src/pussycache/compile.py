@@ -188,7 +188,7 @@ def reader(
         key = _raw_key(text, names)
         plain = " and ".join(f"type({name}) in {o}atoms" for name in names)
         # Where more is to be looked at than the clock, the flow looks at it.
-        if not asynchronous and keeping.aging is None:
+        if not asynchronous and keeping.aging is None and keeping.timeout is None:
             known_key = f"{key} if {plain} else None" if plain else key
     else:
         key = f"{o}plan.encode({text.tuple()}, {access.me.replace('$', o)})"

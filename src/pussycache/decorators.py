@@ -56,6 +56,7 @@ def cached(
     stale_for: Seconds | None = None,
     stale_if_error: Seconds | None = None,
     refresh_ahead: float | None = None,
+    timeout: Seconds | None = None,
     errors: Mapping[type[Exception], Seconds] | None = None,
     when: Callable[[Any], object] | None = None,
     key: Callable[..., Any] | None = None,

@@ -23,9 +23,10 @@ class CacheInfo:
     had arguments that cannot be part of a key. ``entries`` is how many results are remembered now.
     ``stale`` answers were an old value. ``refreshes`` are the loads that ran in the background to
     renew one, ``refresh_failures`` those of them that raised; they are among the ``loads`` and the
-    ``failures``. ``verified`` values were recomputed and compared, and ``disagreements`` of them
-    were wrong: they were ``disagreement_age`` seconds old in sum, and ``disagreement_writes``
-    invalidations had come since they were stored.
+    ``failures``. ``timeouts`` callers did not wait for a load to its end. ``verified`` values were
+    recomputed and compared, and ``disagreements`` of them were wrong: they were
+    ``disagreement_age`` seconds old in sum, and ``disagreement_writes`` invalidations had come
+    since they were stored.
     """
 
     hits: int = 0
@@ -40,6 +41,7 @@ class CacheInfo:
     stale: int = 0
     refreshes: int = 0
     refresh_failures: int = 0
+    timeouts: int = 0
     verified: int = 0
     disagreements: int = 0
     disagreement_age: float = 0.0

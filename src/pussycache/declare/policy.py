@@ -125,6 +125,9 @@ class Cached:
         load raises. Between attempts lies a pause: 0.1 seconds, doubled up to 10.
     :param refresh_ahead: the fraction of the ttl after which a hit starts a load in the background
         that renews the value. Where loads are slow, it may begin earlier by chance.
+    :param timeout: seconds that a caller waits for a load. Then it is given the old value where
+        ``stale_for`` or ``stale_if_error`` allow one, else a `LoadTimeout` is raised; the load goes
+        on in the background, and its result is stored.
     :param errors: a mapping from exception types to seconds: a load that raises one is not tried
         again for so long; callers are raised a copy. The nearest type in the exception's own line
         counts. Default: no exception is remembered.
@@ -137,8 +140,8 @@ class Cached:
         loaded anew, and a `MutatedValueWarning` says which method returned it. Makes a hit slower;
         meant for tests.
     :param verify: the fraction of hits, default 0, that are recomputed in the background and
-        compared by ``!=``. Disagreements are counted (see `CacheInfo`) and logged, and the new value is
-        remembered. Makes every hit slower.
+        compared by ``!=``. Disagreements are counted (see `CacheInfo`) and logged, and the new
+        value is remembered. Makes every hit slower.
     :param materialize: store what a returned iterator yields, and give every caller a fresh one.
     :raises ConfigurationError: for a negative duration or a field of the wrong kind.
 
@@ -162,6 +165,7 @@ class Cached:
     stale_for: Seconds | None = None
     stale_if_error: Seconds | None = None
     refresh_ahead: float | None = None
+    timeout: Seconds | None = None
     errors: Mapping[type[Exception], Seconds] | None = None
     when: Callable[[Any], object] | None = None
     key: Callable[..., Any] | None = None
@@ -186,6 +190,9 @@ class Cached:
         if self.refresh_ahead is not None:
             ahead = _fraction(self.refresh_ahead, "refresh_ahead", "None refreshes nothing ahead")
             object.__setattr__(self, "refresh_ahead", ahead)
+        if self.timeout is not None:
+            timeout = _some_time(self.timeout, "timeout", "None waits for as long as it takes")
+            object.__setattr__(self, "timeout", timeout)
         object.__setattr__(self, "verify", _fraction(self.verify, "verify", "0 verifies nothing"))
         if self.errors is not None:
             object.__setattr__(self, "errors", _errors(self.errors))

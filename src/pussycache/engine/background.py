@@ -64,6 +64,11 @@ class Apart:
         """The cache that it is done for."""
         return self._table.home
 
+    @property
+    def enlisted(self) -> bool:
+        """Whether somebody will run it, or has."""
+        return self.flight is None or self in _under_way
+
     def enlist(self, call: Any) -> None:
         """Take note of the bare method that it is to call."""
         self._call = _again(call)

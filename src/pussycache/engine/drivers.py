@@ -77,7 +77,7 @@ def drive(flow: Generator[Step, Any, Any], plan: Plan, call: Any, values: tuple[
         while True:
             step = flow.send(got)
             if type(step) is Wait:
-                got = _wait(step, flow)
+                got = _wait(step, flow, plan, call, values)
                 continue
             if type(step) is Apart:
                 background.in_thread(step, drive, plan, call, values)
@@ -104,12 +104,16 @@ def drive(flow: Generator[Step, Any, Any], plan: Plan, call: Any, values: tuple[
     return got
 
 
-def _wait(wish: Wait, flow: Generator[Step, Any, Any]) -> Any:
+def _wait(
+    wish: Wait, flow: Generator[Step, Any, Any], plan: Plan, call: Any, values: tuple[Any, ...]
+) -> Any:
     # Its put is no Python code: telling it needs no stack.
     told: SimpleQueue[Any] = SimpleQueue()
     if not wish.join(told.put):
         return ABANDONED
     try:
+        if wish.first is not None:
+            background.in_thread(wish.first, drive, plan, call, values)
         while True:
             patience = wish.patience
             with suppress(Empty):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import warnings
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, final
 
 from pussycache.declare.keys import ATOMS, Unkeyable
@@ -27,6 +28,7 @@ from pussycache.engine.singleflight import (
     ALONE,
     LOADING,
     OVERDUE,
+    TIMED_OUT,
     Failure,
     Flight,
     Waiter,
@@ -35,7 +37,7 @@ from pussycache.engine.singleflight import (
     wait_over,
 )
 from pussycache.engine.staleness import FRESH, SPENT, STALE
-from pussycache.errors import MutatedValueWarning, UncacheableCallWarning
+from pussycache.errors import LoadTimeout, MutatedValueWarning, UncacheableCallWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -92,32 +94,49 @@ class Wait:
     through a thread of a pool, or a lock of the user's. So from time to time one of those who wait
     loads as well. That costs a slow load few loads more, further and further apart, and every
     waiter that has the patience gets its turn.
+
+    :param end: when to give up, by `time.monotonic`: then nobody helps. `None` is never.
+    :param first: a load to begin as soon as its end cannot be missed.
     """
 
-    __slots__ = ("_flight", "_key", "_table", "_waited")
+    __slots__ = ("_end", "_flight", "_key", "_table", "_waited", "first")
 
-    def __init__(self, table: Table, key: Any, flight: Flight) -> None:
+    def __init__(
+        self,
+        table: Table,
+        key: Any,
+        flight: Flight,
+        end: float | None = None,
+        first: Apart | None = None,
+    ) -> None:
         self._table = table
         self._key = key
         self._flight = flight
         self._waited = 0.0
+        self._end = end
+        self.first = first
 
     @property
     def patience(self) -> float:
         """How many seconds to wait before the next `outlasted`."""
-        left = _overdue(getattr(self._flight, "helpers", 0)) - self._waited
+        if self._end is not None:
+            left = max(0.0, self._end - monotonic())
+        else:
+            left = _overdue(getattr(self._flight, "helpers", 0)) - self._waited
         return min(left, _GLANCE) if hasattr(self._flight, "loop") else left
 
     def outlasted(self, patience: float) -> Failure | None:
         """Say what is to be done when so many seconds have passed; `None` is to wait on.
 
         `ABANDONED` if the load never ends, because its event loop has been closed; `OVERDUE` if it
-        is time to load as well.
+        is time to load as well, and `TIMED_OUT` if it is time to give up.
         """
         self._waited += patience
         flight = self._flight
         if flight.stranded():
             return ABANDONED
+        if self._end is not None:
+            return TIMED_OUT if monotonic() >= self._end else None
         with self._table.lock:
             helpers = getattr(flight, "helpers", 0)
             if self._waited < _overdue(helpers):
@@ -146,6 +165,9 @@ def answer(
     """
     keeping = plan.keeping
     again = False
+    # Of a method with a timeout: when the wait ends, and the load that is to begin with it.
+    end: float | None = None
+    first: Apart | None = None
     if begun is not None:
         key, begun_as = begun
     elif clock.switches:
@@ -160,6 +182,12 @@ def answer(
     while True:
         if type(begun_as) is Flight:
             found = begun_as
+            # A writer may hold what the load needs: inside of a write it runs where it is called.
+            if keeping.timeout is not None and not in_a_write():
+                loading = partial(_loading, plan, table, key, found, values)
+                first = Apart(table, key, found, loading, me, at_once=True)
+                begun_as = JOIN, found
+                continue
             if keeping.aging is not None:
                 found.begun = clock.read()
             try:
@@ -212,10 +240,19 @@ def answer(
             innermost = LOADING.get()
             # A writer may hold what the load is waiting for.
             if not in_a_write() and may_wait(innermost, found):
+                if keeping.timeout is not None and end is None:
+                    end = monotonic() + keeping.timeout
                 try:
-                    outcome = yield Wait(table, key, found)
+                    outcome = yield Wait(table, key, found, end, first)
+                except BaseException:
+                    if first is not None and not first.enlisted:
+                        first.drop()
+                    raise
                 finally:
                     wait_over(innermost, found)
+                first = None
+                if outcome is TIMED_OUT:
+                    return _late(plan, table, key, values)
                 if outcome is ABANDONED:
                     begun_as = table.begin(key, values, again)
                     continue
@@ -250,6 +287,31 @@ def _beside(keeping: Keeping, entry: Tended, stage: str) -> Callable[..., Any] |
     if keeping.verify and clock.chance() < keeping.verify:
         return partial(_verifying, entry)
     return None
+
+
+def _loading(
+    plan: Plan, table: Table, key: Any, flight: Flight, values: tuple[Any, ...], me: object
+) -> Generator[Step, Any, None]:
+    """Load apart, for callers that wait for so long only; they are told how it came out."""
+    flight.begun = clock.read()
+    outcome = yield flight
+    landed(plan, table, key, flight, values, me, outcome, asked=0)
+
+
+def _late(plan: Plan, table: Table, key: Any, values: tuple[Any, ...]) -> Any:
+    """Answer a caller who has waited long enough: with an old value, where a policy allows one."""
+    keeping = plan.keeping
+    table.timeouts += 1
+    old = table.old(key, values) if keeping.aging is not None else None
+    if old is None or type(old.value) is Remembered:
+        return Failure(
+            LoadTimeout(
+                f"{plan.label} has not returned within its timeout of {keeping.timeout:g} s; "
+                "the load goes on, and its result is stored"
+            )
+        )
+    table.stale += 1
+    return old.value if keeping.hand is None else keeping.hand(old.value)
 
 
 def _renewing(

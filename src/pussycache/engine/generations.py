@@ -87,6 +87,7 @@ class Table:
         "serial",
         "stale",
         "timed",
+        "timeouts",
         "uncacheable",
         "verified",
     )
@@ -115,7 +116,7 @@ class Table:
         """Begin to count anew."""
         self.hits = self.misses = self.loads = self.failures = self.evictions = 0
         self.invalidations = self.uncacheable = self.rejected = 0
-        self.stale = self.refreshes = self.refresh_failures = 0
+        self.stale = self.refreshes = self.refresh_failures = self.timeouts = 0
         self.verified = self.disagreements = self.disagreement_writes = 0
         self.disagreement_age = 0.0
 
@@ -520,6 +521,7 @@ class Table:
                 stale=self.stale,
                 refreshes=self.refreshes,
                 refresh_failures=self.refresh_failures,
+                timeouts=self.timeouts,
                 verified=self.verified,
                 disagreements=self.disagreements,
                 disagreement_age=self.disagreement_age,

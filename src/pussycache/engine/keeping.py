@@ -90,7 +90,8 @@ class Keeping:
     ``hand`` turns what is stored into what a caller is given, or is `None` where it is the same.
     ``lasting`` is the ttl in seconds if no result can change it, `math.inf` for ever. ``aging`` is
     `None` where nothing is said of old values. With ``idle``, hits note when an entry is used; with
-    ``errors``, some exceptions are remembered. ``verify`` is the fraction of hits to recompute.
+    ``errors``, some exceptions are remembered. ``verify`` is the fraction of hits to recompute;
+    ``timeout`` for how many seconds a caller waits for a load.
     """
 
     __slots__ = (
@@ -104,6 +105,7 @@ class Keeping:
         "lasting",
         "plain",
         "timed",
+        "timeout",
         "verify",
     )
 
@@ -121,6 +123,8 @@ class Keeping:
         self.hand = _hand(cached)
         aging = Aging(cached)
         self.verify = cached.verify
+        timeout: Any = cached.timeout
+        self.timeout: float | None = timeout
         self.aging = aging if aging.needed or cached.verify else None
         self.plain = (
             self.lasting is not None
@@ -128,6 +132,7 @@ class Keeping:
             and cached.when is None
             and self.hand is None
             and self.aging is None
+            and self.timeout is None
             and not cached.jitter
             and not cached.guard
         )

@@ -16,6 +16,7 @@ __all__ = [
     "ALONE",
     "LOADING",
     "OVERDUE",
+    "TIMED_OUT",
     "WRITING",
     "AtWork",
     "Failure",
@@ -45,6 +46,9 @@ ALONE: Final = Failure(RuntimeError("the result can be used once"))
 
 OVERDUE: Final = Failure(RuntimeError("the load has been waited for too long"))
 """What a waiter is told whose turn it is to help: it loads, too, and the first to end answers."""
+
+TIMED_OUT: Final = Failure(RuntimeError("the load takes longer than its callers wait"))
+"""What a waiter is told whose patience has an end."""
 
 Waiter: TypeAlias = Callable[[Any], object]
 

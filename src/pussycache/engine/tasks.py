@@ -48,7 +48,7 @@ async def drive(
         while True:
             step = flow.send(got)
             if type(step) is Wait:
-                got = await _wait(step, flow)
+                got = await _wait(step, flow, plan, call, values)
                 continue
             if type(step) is Apart:
                 background.in_task(step, drive, plan, call, values)
@@ -86,7 +86,9 @@ def _running_loop() -> Any:
         return get_running_loop()
 
 
-async def _wait(wish: Wait, flow: Generator[Step, Any, Any]) -> Any:
+async def _wait(
+    wish: Wait, flow: Generator[Step, Any, Any], plan: Plan, call: Any, values: tuple[Any, ...]
+) -> Any:
     from asyncio import get_running_loop
 
     loop = get_running_loop()
@@ -116,11 +118,14 @@ async def _wait(wish: Wait, flow: Generator[Step, Any, Any]) -> Any:
 
     if not wish.join(tell):
         return ABANDONED
-    be_patient()
     try:
+        if wish.first is not None:
+            background.in_task(wish.first, drive, plan, call, values)
+        be_patient()
         return await future
     except BaseException:
         flow.close()
         raise
     finally:
-        timer.cancel()
+        if timer is not None:
+            timer.cancel()
