@@ -5,6 +5,7 @@ from pussycache.cache.memory import MemoryCache
 from pussycache.cache.null import NullCache
 from pussycache.declare.policy import Cached
 from pussycache.declare.rules import Call, Each, Forget
+from pussycache.declare.templates import ForgetTag
 from pussycache.decorators import cached, invalidates
 from pussycache.engine.clock import disabled
 from pussycache.errors import (
@@ -22,6 +23,7 @@ from pussycache.operations import (
     aexplain,
     aforget,
     aforget_all,
+    aforget_tag,
     ainfo,
     apeek,
     aput,
@@ -30,6 +32,7 @@ from pussycache.operations import (
     explain,
     forget,
     forget_all,
+    forget_tag,
     info,
     peek,
     put,
@@ -52,6 +55,7 @@ __all__ = [
     "Each",
     "Explanation",
     "Forget",
+    "ForgetTag",
     "InvalidationPending",
     "LoadTimeout",
     "MemoryCache",
@@ -63,6 +67,7 @@ __all__ = [
     "aexplain",
     "aforget",
     "aforget_all",
+    "aforget_tag",
     "ainfo",
     "apeek",
     "aput",
@@ -74,6 +79,7 @@ __all__ = [
     "explain",
     "forget",
     "forget_all",
+    "forget_tag",
     "info",
     "invalidates",
     "peek",

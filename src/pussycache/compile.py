@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pussycache.declare.keys import ATOMS, Coded, encode
 from pussycache.declare.policy import Cached
 from pussycache.declare.signatures import Method
+from pussycache.declare.templates import tags_of
 from pussycache.engine import drivers, tasks
 from pussycache.engine.entry import Entry, Tended
-from pussycache.engine.flow import Plan, landed
+from pussycache.engine.flow import Plan, Tagger, landed
 from pussycache.engine.generations import Table
 from pussycache.engine.keeping import AsyncItems, Items, Keeping, fresh
 from pussycache.engine.singleflight import ABANDONED, LOADING, Failure, Flight
@@ -93,7 +94,32 @@ def planned(method: Method, cached: Cached, ttl: float | None) -> Plan:
     label = f"{method.owner}.{method.name}"
     keeping = Keeping(label, cached, ttl)
     names = tuple(text.names)
-    return Plan(label, _encoder(method, cached, text), invoke, keeping, names)
+    tags = _tagger(label, method, cached, text) if cached.tags else None
+    return Plan(label, _encoder(method, cached, text), invoke, keeping, names, tags)
+
+
+def _tagger(label: str, method: Method, cached: Cached, text: Text) -> Tagger:
+    """Return what gives the tags of a call: by its arguments, or by its result too."""
+    tags = cached.tags
+    if not callable(tags):
+        templates, names = tags, text.names
+        return Tagger(
+            lambda values, *result: tuple(
+                [
+                    template.format_map(dict(zip(names, values, strict=True)))
+                    for template in templates
+                ]
+            ),
+            by_result=False,
+        )
+    o = text.own
+    ask = made(
+        f"def ask({o}v, {o}result):\n"
+        f"    return {o}tags({o}result, {text.pass_on(lambda i, name: f'{o}v[{i}]')})",
+        "ask",
+        {f"{o}tags": tags},
+    )
+    return Tagger(lambda values, *result: tags_of(ask(values, *result), label), by_result=True)
 
 
 def _read_whole(kind: str, lazy: Callable[[Any, tuple[Any, ...]], Any]) -> Any:
@@ -188,7 +214,7 @@ def reader(
         key = _raw_key(text, names)
         plain = " and ".join(f"type({name}) in {o}atoms" for name in names)
         # Where more is to be looked at than the clock, the flow looks at it.
-        if not asynchronous and keeping.aging is None and keeping.timeout is None:
+        if not (asynchronous or keeping.asks):
             known_key = f"{key} if {plain} else None" if plain else key
     else:
         key = f"{o}plan.encode({text.tuple()}, {access.me.replace('$', o)})"

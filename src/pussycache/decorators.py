@@ -18,12 +18,13 @@ from pussycache.compile import Access, Handle, planned, reader
 from pussycache.declare.policy import Cached
 from pussycache.declare.rules import Forget, Match, Target, targets
 from pussycache.declare.signatures import Method, method_of
+from pussycache.declare.templates import ForgetTag
 from pussycache.engine.entry import Cause
 from pussycache.engine.flow import Plan
 from pussycache.engine.generations import Table
 from pussycache.engine.writes import Effect
 from pussycache.errors import ConfigurationError
-from pussycache.instances import Tables, made_wrong, named_by
+from pussycache.instances import Tables, made_wrong, named_by, tags_near
 from pussycache.source import binder
 from pussycache.stats import CacheInfo
 from pussycache.types import MISSING, Seconds, Ttl
@@ -61,6 +62,7 @@ def cached(
     when: Callable[[Any], object] | None = None,
     key: Callable[..., Any] | None = None,
     ignore: Iterable[str] = (),
+    tags: Iterable[str] | Callable[..., Iterable[str]] = (),
     copy: str | Callable[[Any], Any] = "share",
     guard: bool = False,
     verify: float = 0.0,
@@ -323,7 +325,7 @@ def _dressed(
     return function
 
 
-def _writer(rules: tuple[Forget, ...], function: Any, is_method: bool) -> Any:
+def _writer(rules: tuple[Forget | ForgetTag, ...], function: Any, is_method: bool) -> Any:
     method = _method(function, is_method)
     if hasattr(function, "__pussycache__"):
         return _broken(
@@ -349,6 +351,10 @@ def _writer(rules: tuple[Forget, ...], function: Any, is_method: bool) -> Any:
             if match is not None:
                 on.index(match.at)
             found.append(Effect(on, match))
+        for rule in rules:
+            if isinstance(rule, ForgetTag):
+                forgotten = rule.check(method.name, method.positions)
+                found += [Effect(tags, forgotten) for tags in tags_near(kind, owner)]
         return found
 
     made: Any = writer(method, effects, partial(MethodType, function))
@@ -356,10 +362,15 @@ def _writer(rules: tuple[Forget, ...], function: Any, is_method: bool) -> Any:
     return made
 
 
-def _writing_function(method: Method, rules: tuple[Forget, ...]) -> Any:
+def _writing_function(method: Method, rules: tuple[Forget | ForgetTag, ...]) -> Any:
     found = []
     try:
         for rule in rules:
+            if isinstance(rule, ForgetTag):
+                raise ConfigurationError(
+                    f"invalidates(...) of the function {method.name!r} has {rule!r}, and a function "
+                    "has no object whose cache it could be; call forget_tag(cache, tag) in it"
+                )
             if isinstance(rule.method, str):
                 raise ConfigurationError(
                     f"invalidates(...) of the function {method.name!r} names {rule.method!r}; "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pussycache.compile import Handle
 from pussycache.declare.rules import Match
 from pussycache.declare.signatures import find
+from pussycache.declare.templates import ForgetTag, TagMatch
 from pussycache.engine.writes import Effect
 from pussycache.errors import ConfigurationError
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from pussycache.declare.signatures import Method
     from pussycache.engine.generations import Table
     from pussycache.engine.scopes import Scope
+    from pussycache.engine.tags import Tags
+
+    AnyMatch = Match | TagMatch | None
 
 __all__ = ["attributes", "decorated", "handle_of", "undecorated", "written_through"]
 
@@ -68,10 +72,10 @@ def written_through(
     target: object,
     methods: Mapping[str, Method],
     cached: Mapping[str, Cached],
-    writes: Mapping[str, tuple[Forget, ...]],
+    writes: Mapping[str, tuple[Forget | ForgetTag, ...]],
 ) -> dict[str, list[Effect]]:
     """Return what each invalidating method of a proxy makes wrong."""
-    found: dict[str, list[tuple[Callable[[], Table | Scope], Match | None]]] = {}
+    found: dict[str, list[tuple[Callable[[], Table | Scope | Tags], AnyMatch]]] = {}
     for name, rules in writes.items():
         found[name] = []
         for rule in rules:
@@ -79,8 +83,8 @@ def written_through(
     return {name: [_effect(on(), match) for on, match in on_all] for name, on_all in found.items()}
 
 
-def _effect(on: Any, match: Match | None) -> Effect:
-    if match is not None:
+def _effect(on: Any, match: AnyMatch) -> Effect:
+    if isinstance(match, Match):
         on.index(match.at)
     return Effect(on, match)
 
@@ -90,10 +94,13 @@ def _named(
     target: object,
     methods: Mapping[str, Method],
     cached: Mapping[str, Cached],
-    rule: Forget,
+    rule: Forget | ForgetTag,
     writer: Method,
-) -> Iterator[tuple[Callable[[], Table | Scope], Match | None]]:
+) -> Iterator[tuple[Callable[[], Table | Scope | Tags], AnyMatch]]:
     where = f"invalidate_methods[{writer.name!r}]"
+    if isinstance(rule, ForgetTag):
+        yield lambda: scope.home.tags, rule.check(writer.name, writer.positions)
+        return
 
     def match(reader: Method, policy: Cached | None) -> Match | None:
         return Match.of(rule, reader, policy, writer) if rule.mapped else None

@@ -16,6 +16,7 @@ from pussycache.cache.forks import watch_writers
 from pussycache.cache.memory import MemoryCache
 from pussycache.compile import Handle
 from pussycache.declare.rules import Match
+from pussycache.declare.templates import ForgetTag
 from pussycache.effects import attributes, decorated, handle_of, undecorated
 from pussycache.errors import ConfigurationError
 
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
     from pussycache.engine.entry import Cause
     from pussycache.engine.fences import Fence
     from pussycache.engine.generations import Table
+    from pussycache.engine.tags import Tags
     from pussycache.writers import Writing
 
-__all__ = ["Tables", "declared_by", "made_wrong", "named_by"]
+__all__ = ["Tables", "declared_by", "made_wrong", "named_by", "tags_near"]
 
 _serials: Final[Iterator[int]] = itertools.count(1)
 _caches: Final[weakref.WeakValueDictionary[tuple[str, str], MemoryCache]] = (
@@ -130,15 +132,33 @@ class Declarations:
 
 
 def made_wrong(
-    kind: type, writing: Writing, rules: tuple[Forget, ...]
+    kind: type, writing: Writing, rules: tuple[Forget | ForgetTag, ...]
 ) -> Iterator[tuple[Handle, bool, Match | None]]:
     """Yield what a write makes wrong, as the class is now."""
     for rule in rules:
+        if isinstance(rule, ForgetTag):
+            continue
         for handle, of_class in named_by(kind, rule, writing.method.name):
             match = None
             if rule.mapped:
                 match = Match.of(rule, handle.method, handle.cached, writing.method)
             yield handle, of_class, match
+
+
+def tags_near(kind: type, owner: Any) -> list[Tags]:
+    """Return the tags of the caches that the methods of a class, or of an instance, are kept in."""
+    found: list[Tags] = []
+    for handle, of_class in decorated(kind, "*"):
+        everywhere = handle.everywhere
+        if everywhere is None:
+            continue
+        if kind is not owner or of_class:
+            tables = [handle.table(kind if of_class else owner)]
+        else:
+            # A class method writes for all instances.
+            tables = list(everywhere.by_id.values())
+        found += [table.home.tags for table in tables]
+    return list(dict.fromkeys(found))
 
 
 def named_by(kind: type, rule: Forget, writing: str) -> Iterator[tuple[Handle, bool]]:

@@ -19,6 +19,7 @@ from pussycache.engine.failures import Remembered
 from pussycache.engine.flow import reload, uncacheable
 from pussycache.engine.generations import CHANGED, Table
 from pussycache.engine.staleness import AHEAD, FRESH, SPENT, STALE
+from pussycache.engine.tags import Tags
 from pussycache.engine.writes import Write
 from pussycache.errors import ConfigurationError
 from pussycache.stats import CacheInfo
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from datetime import datetime
 
+    from pussycache.cache.base import Cache
     from pussycache.engine.entry import Entry
     from pussycache.types import Missing
 
@@ -38,6 +40,7 @@ __all__ = [
     "aexplain",
     "aforget",
     "aforget_all",
+    "aforget_tag",
     "ainfo",
     "apeek",
     "aput",
@@ -46,6 +49,7 @@ __all__ = [
     "explain",
     "forget",
     "forget_all",
+    "forget_tag",
     "info",
     "peek",
     "put",
@@ -146,6 +150,34 @@ def forget_all(what: object, /) -> None:
         table.forget_all(Cause("forget_all"))
 
 
+def forget_tag(cache: Cache, tag: str, /) -> None:
+    """Forget everything in a cache that carries a tag. Counts as a write.
+
+    Costs the same for one entry and for a million. A load that is under way and turns out to carry
+    the tag is not stored.
+
+    >>> import pussycache
+    >>> cache = pussycache.MemoryCache()
+    >>> users = pussycache.wrap(
+    ...     {7: "ada"}, cache, cached_methods={"get": pussycache.Cached(tags=["people"])}
+    ... )
+    >>> users.get(7)
+    'ada'
+    >>> pussycache.forget_tag(cache, "people")
+    >>> pussycache.peek(users.get, 7)
+    MISSING
+    """
+    if not isinstance(tag, str):
+        raise ConfigurationError(f"forget_tag takes a tag, which is a string, not {tag!r}")
+    tags = getattr(cache, "tags", None)
+    if not isinstance(tags, Tags):
+        raise ConfigurationError(
+            f"forget_tag takes a cache that keeps tags, not {cache!r}; for a proxy, give "
+            "cache_of(proxy)"
+        )
+    tags.forget(tag, Cause("forget_tag", {"tag": repr(tag)}))
+
+
 def _tables(what: Any, operation: str) -> list[Table]:
     if hasattr(type(what), "_pussycache_slots"):
         return list(what._pussycache_about.scope.tables.values())
@@ -172,6 +204,8 @@ def peek(method: Any, /, *args: Any, **kwargs: Any) -> Any:
         return MISSING
     entry = what.table.entries.get(key)
     if entry is None or entry.deadline <= clock.read() or not entry.intact:
+        return MISSING
+    if not what.table.current(entry):
         return MISSING
     if entry.stage is SPENT or type(entry.value) is Remembered:
         return MISSING
@@ -219,6 +253,8 @@ def put(method: Callable[P, Any], value: Any, /, *args: P.args, **kwargs: P.kwar
         uncacheable(what.plan, what.table, error)
         return False
     kept = what.plan.keeping.of(what.plan.keeping.given(value, what.handle.method.kind), what.me)
+    if what.plan.tags is not None and kept.made is not None:
+        kept.made.tags = what.plan.tags.of(values, kept.stored)
     expires = None if clock.switches else kept.expires
     return what.table.put(key, values, kept.stored, expires, kept.made)
 
@@ -245,6 +281,12 @@ def explain(method: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> E
     entry = table.entries.get(key)
     if entry is not None:
         left = entry.deadline - clock.read()
+        if left > 0 and isinstance(entry, Tended) and not table.current(entry):
+            cause = table.home.tags.why(entry)
+            moment = None if cause is None else _moment(cause.when)
+            return Explanation(
+                label, False, "invalidated", moment, by=None if cause is None else str(cause)
+            )
         if left > 0 and not entry.intact:
             return Explanation(label, False, "invalidated", detail=CHANGED)
         if left > 0:
@@ -353,6 +395,11 @@ async def aforget(method: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs
 async def aforget_all(what: object, /) -> None:
     """As `forget_all`."""
     forget_all(what)
+
+
+async def aforget_tag(cache: Cache, tag: str, /) -> None:
+    """As `forget_tag`."""
+    forget_tag(cache, tag)
 
 
 @overload

@@ -16,6 +16,7 @@ from pussycache.cache.memory import MemoryCache
 from pussycache.declare.policy import Cached, CachedMethods, declared
 from pussycache.declare.rules import Forget, InvalidateMethods, written
 from pussycache.declare.signatures import find
+from pussycache.declare.templates import ForgetTag
 from pussycache.effects import written_through
 from pussycache.engine.entry import Cause
 from pussycache.engine.keeping import Keeping
@@ -37,7 +38,7 @@ class About:
     maker: type[BaseProxy]
     cache: Cache
     cached: Mapping[str, Cached]
-    writes: Mapping[str, tuple[Forget, ...]]
+    writes: Mapping[str, tuple[Forget | ForgetTag, ...]]
     namespace: str | None
     version: Any
     self_calls: bool
@@ -173,7 +174,7 @@ def _standing_for(
     maker: type[BaseProxy],
     cache: Cache,
     cached: Mapping[str, Cached],
-    writes: Mapping[str, tuple[Forget, ...]],
+    writes: Mapping[str, tuple[Forget | ForgetTag, ...]],
     namespace: str | None,
     version: Any,
     self_calls: bool,
@@ -194,7 +195,7 @@ def _standing_for(
     for name, said in cached.items():
         timed = Keeping(name, said, cache.ttl).timed
         scope.table(name).keyed_by(
-            (said.key, tuple(sorted(said.ignore)), said.materialize), timed, proxy
+            (said.key, tuple(sorted(said.ignore)), said.materialize, said.tags), timed, proxy
         )
     for slot, name in zip(made._pussycache_slots, cached, strict=True):  # type: ignore[attr-defined]
         put(proxy, slot, scope.table(name))
@@ -213,7 +214,7 @@ def _again(proxy: Any, target: Any) -> Any:
     cached, writes = about.cached, about.writes
     if type(target) is not type(proxy._pussycache_target):
 
-        def has(said: str | Forget) -> bool:
+        def has(said: str | Forget | ForgetTag) -> bool:
             name = said.method if isinstance(said, Forget) else said
             return not isinstance(name, str) or name == "*" or hasattr(target, name)
 

@@ -112,7 +112,10 @@ def _keeps_nothing_alive(cached: Cached) -> bool:
             type(part) is FunctionType
             and not (part.__closure__ or part.__defaults__ or part.__kwdefaults__)
         )
-        for part in (cached.ttl, cached.when, cached.key, cached.copy, *(cached.errors or ()))
+        for part in (
+            *(cached.ttl, cached.when, cached.key, cached.copy, cached.tags),
+            *(cached.errors or ()),
+        )
     )
 
 

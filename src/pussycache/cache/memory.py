@@ -24,6 +24,7 @@ from pussycache.engine.clock import read
 from pussycache.engine.entry import Cause, Entry, History
 from pussycache.engine.generations import Table
 from pussycache.engine.scopes import Scope
+from pussycache.engine.tags import Tags
 from pussycache.errors import ConfigurationError
 from pussycache.types import MISSING
 
@@ -70,6 +71,7 @@ class MemoryCache(Cache):
         # Reentrant: a key's own __eq__, or garbage collected meanwhile, may come back to us.
         self.lock: Lock = _thread.RLock()
         self.history = History()
+        self.tags = Tags(self.lock)
         room = math.inf if max_entries is None else max_entries
         self.garbage: deque[Any] = deque()
         self.budget = SecondChance(room, self.history.evicted, self.garbage)
@@ -233,6 +235,7 @@ class MemoryCache(Cache):
 
     def forget_others(self) -> None:
         """Forget the loads and the writers of threads that are not here: see forks.py."""
+        self.tags.forget_others()
         self._plain.forget_others()
         for scope in self._all_scopes():
             scope.forget_others()

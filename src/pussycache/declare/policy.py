@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from pussycache.declare.templates import declared_tags
 from pussycache.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -134,6 +135,9 @@ class Cached:
     :param when: given the result, says whether to store it.
     :param key: has the method's parameters; what it returns replaces the arguments in the key.
     :param ignore: names of parameters that are no part of the key.
+    :param tags: templates over the arguments (``"user:{user_id}"``), or a callable that is given the
+        result and the arguments and returns a list of strings. Results with a tag are forgotten by
+        `forget_tag` and `ForgetTag`. Makes a hit slower.
     :param copy: ``"share"`` hands every caller the same object, ``"deep"`` a deep copy; or a
         callable that copies.
     :param guard: detect that a value was changed in place after it was stored: it is forgotten,
@@ -170,6 +174,7 @@ class Cached:
     when: Callable[[Any], object] | None = None
     key: Callable[..., Any] | None = None
     ignore: tuple[str, ...] = ()
+    tags: tuple[str, ...] | Callable[..., Iterable[str]] = ()
     copy: str | Callable[[Any], Any] = "share"
     guard: bool = False
     verify: float = 0.0
@@ -201,6 +206,7 @@ class Cached:
             if value is not None and not callable(value):
                 raise ConfigurationError(f"{name} must be callable, not {value!r}")
         object.__setattr__(self, "ignore", _names(self.ignore))
+        object.__setattr__(self, "tags", declared_tags(self.tags))
         if self.copy not in ("share", "deep") and not callable(self.copy):
             raise ConfigurationError(
                 f"copy must be 'share', 'deep' or a callable that copies, not {self.copy!r}"

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from pussycache.declare.keys import Unkeyable, encode, loose
 from pussycache.declare.policy import Cached
 from pussycache.declare.signatures import Method
+from pussycache.declare.templates import ForgetTag
 from pussycache.errors import ConfigurationError
 
 __all__ = ["Call", "Each", "Forget", "InvalidateMethods", "Match", "Target", "targets", "written"]
@@ -131,7 +132,7 @@ class Forget:
         return self.method, tuple(sorted(self.mapped.items(), key=lambda item: item[0]))
 
 
-Target: TypeAlias = "str | Forget | Callable[..., Any]"
+Target: TypeAlias = "str | Forget | ForgetTag | Callable[..., Any]"
 InvalidateMethods: TypeAlias = "Mapping[str, Iterable[Target]]"
 
 
@@ -141,29 +142,29 @@ def _shown(method: str | Callable[..., Any]) -> str:
     )
 
 
-def targets(said: object, argument: str) -> tuple[Forget, ...]:
+def targets(said: object, argument: str) -> tuple[Forget | ForgetTag, ...]:
     """Return a write's targets as rules, from any form they may have; ``"*"`` stays a name."""
     if isinstance(said, (str, bytes)):
         raise ConfigurationError(
             f"{argument} must be a list of targets, not the string {said!r}; write [{said!r}]"
         )
-    if isinstance(said, Forget) or not isinstance(said, Iterable):
+    if isinstance(said, (Forget, ForgetTag)) or not isinstance(said, Iterable):
         raise ConfigurationError(f"{argument} must be a list of targets, not {said!r}; write [...]")
-    rules = []
+    rules: list[Forget | ForgetTag] = []
     for target in said:
-        if isinstance(target, Forget):
+        if isinstance(target, (Forget, ForgetTag)):
             rules.append(target)
         elif isinstance(target, str) or callable(target):
             rules.append(Forget(target))
         else:
             raise ConfigurationError(
-                f"{argument} must hold method names, Forget(...) or methods of a proxy, "
-                f"not {target!r}"
+                f"{argument} must hold method names, Forget(...), ForgetTag(...) or methods of a "
+                f"proxy, not {target!r}"
             )
     return tuple(rules)
 
 
-def written(said: object) -> dict[str, tuple[Forget, ...]]:
+def written(said: object) -> dict[str, tuple[Forget | ForgetTag, ...]]:
     """Return the rules of each invalidating method."""
     if not isinstance(said, Mapping):
         raise ConfigurationError(

@@ -11,6 +11,7 @@ import inspect
 from inspect import Parameter
 from typing import TYPE_CHECKING, Any, Final
 
+from pussycache.declare.templates import check_template
 from pussycache.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -89,6 +90,9 @@ class Method:
     def check(self, cached: Cached) -> None:
         """Refuse a policy that cannot work with this method."""
         self.key_positions(cached)
+        if not callable(cached.tags):
+            for template in cached.tags:
+                check_template(template, self.positions, "tags", self.name)
         if cached.key is not None and not self._fits(cached.key):
             wanted = ", ".join(str(param) for param in self.params)
             raise ConfigurationError(

@@ -61,10 +61,14 @@ class Tended(Entry):
     with a ``seal``, the value is compared with what it was when stored; with an ``age``, it may be
     refreshed, or served though it is old. ``used`` is when it was last used, where it is forgotten
     for want of use. ``writes`` is how many invalidations there had been when it was stored.
+    With ``tags``, it is good for as long as none has been forgotten since it ``began`` to be loaded:
+    see tags.py.
     """
 
-    __slots__ = ("age", "seal", "used", "writes")
+    __slots__ = ("age", "began", "seal", "tags", "used", "writes")
 
+    began: int
+    tags: tuple[str, ...]
     writes: int
 
     age: Age | None
@@ -75,7 +79,8 @@ class Tended(Entry):
         self.age = age
         self.seal = seal
         self.used = 0.0 if age is None else age.loaded
-        self.writes = 0
+        self.writes = self.began = 0
+        self.tags = ()
 
     @property
     def deadline(self) -> float:

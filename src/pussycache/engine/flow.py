@@ -12,7 +12,7 @@ import sys
 import warnings
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 from pussycache.declare.keys import ATOMS, Unkeyable
 from pussycache.engine import clock
@@ -37,6 +37,7 @@ from pussycache.engine.singleflight import (
     wait_over,
 )
 from pussycache.engine.staleness import FRESH, SPENT, STALE
+from pussycache.engine.tags import ANY
 from pussycache.errors import LoadTimeout, MutatedValueWarning, UncacheableCallWarning
 
 if TYPE_CHECKING:
@@ -47,14 +48,25 @@ if TYPE_CHECKING:
 __all__ = ["Plan", "Step", "Wait", "answer", "landed", "reload", "uncacheable"]
 
 
+class Tagger(NamedTuple):
+    """What gives the tags of a call: given its arguments, and its result if they depend on it."""
+
+    of: Callable[..., tuple[str, ...]]
+    by_result: bool
+
+    def before(self, values: tuple[Any, ...]) -> tuple[str, ...]:
+        """Return the tags as far as they are known without a result."""
+        return ANY if self.by_result else self.of(values)
+
+
 class Plan:
     """All that the flow needs to know of one cached method.
 
     ``invoke`` passes bound arguments on to a call; `None` where they are just passed in order.
-    ``names`` are those of the parameters.
+    ``names`` are those of the parameters; ``tags`` is there where entries carry tags.
     """
 
-    __slots__ = ("encode", "invoke", "keeping", "label", "names", "warned")
+    __slots__ = ("encode", "invoke", "keeping", "label", "names", "tags", "warned")
 
     def __init__(
         self,
@@ -63,12 +75,14 @@ class Plan:
         invoke: Callable[[Any, tuple[Any, ...]], Any] | None,
         keeping: Keeping,
         names: tuple[str, ...],
+        tags: Tagger | None = None,
     ) -> None:
         self.label = label
         self.encode = encode
         self.invoke = invoke
         self.keeping = keeping
         self.names = names
+        self.tags = tags
         self.warned = False
 
 
@@ -173,6 +187,7 @@ def answer(
     elif clock.switches:
         return _passed(keeping, (yield None))
     else:
+        table.tagged = table.tagged or plan.tags is not None
         try:
             key = plan.encode(values, me)
             begun_as = table.begin(key, values, False)
@@ -209,7 +224,7 @@ def answer(
                 begun_as = table.begin(key, values, again)
                 continue
             stage = found.stage
-            if not _serves(keeping, found, stage):
+            if not (_serves(keeping, found, stage) and table.current(found)):
                 if again:
                     table.misses -= 1
                 begun_as = table.enter(key, values, found)
@@ -237,6 +252,14 @@ def answer(
                 found.land(ABANDONED)
                 begun_as = table.begin(key, values, again)
                 continue
+            if plan.tags is not None and table.home.tags.overtaken(
+                plan.tags.before(values), getattr(found, "moment", -1)
+            ):
+                # Its own callers are answered; later ones never join it.
+                if first is None:
+                    table.lose(key, found)
+                    begun_as = table.begin(key, values, again)
+                    continue
             innermost = LOADING.get()
             # A writer may hold what the load is waiting for.
             if not in_a_write() and may_wait(innermost, found):
@@ -398,6 +421,8 @@ def landed(
     if kind is not Failure:
         try:
             kept = keeping.of(outcome, me, getattr(flight, "begun", None))
+            if plan.tags is not None and kept.made is not None:
+                kept.made.tags = plan.tags.of(values, kept.stored)
         except BaseException as error:
             failure = Failure(error)
         else:
@@ -419,7 +444,8 @@ def landed(
             return old.value if keeping.hand is None else keeping.hand(old.value)
         remembered = keeping.failure(raised) if keeping.errors else None
         if remembered is not None:
-            table.fail(key, flight, values, *remembered)
+            tags = () if plan.tags is None else plan.tags.before(values)
+            table.fail(key, flight, values, *remembered, tags)
             flight.land(failure)
             return failure
     table.leave(key, flight, failed=True)

@@ -86,6 +86,7 @@ class Table:
         "scope",
         "serial",
         "stale",
+        "tagged",
         "timed",
         "timeouts",
         "uncacheable",
@@ -109,6 +110,8 @@ class Table:
         self.keyed: object = None
         self.timed: bool | None = None
         self.mixed = False
+        # Whether entries here carry tags: then loads note when they begin.
+        self.tagged = False
         self._users: dict[int, weakref.ref[Any]] = {}
         self.forget_counts()
 
@@ -156,6 +159,8 @@ class Table:
         flight = Flight()
         if self.indexes:
             flight.values = values
+        if self.tagged:
+            flight.moment = self.home.tags.moment
         try:
             other = flights.setdefault(key, flight)
             # A load that ended since the first look has stored its entry before it left. While one
@@ -192,8 +197,10 @@ class Table:
         with self.lock:
             if (self.fences and self.fenced(values)) or not self.home.open_to_loads:
                 return None
-            flight = self.flights[key] = Flight()
+            flight = Flight()
             flight.values = values
+            flight.moment = self.home.tags.moment
+            self.flights[key] = flight
             return flight
 
     def begin_again(self, key: Any, values: tuple[Any, ...], entry: Entry) -> Flight | None:
@@ -212,8 +219,9 @@ class Table:
             if self.fences and self.fenced(values):
                 return None
             entry = self.entries.get(key)
-            good = type(entry) is Tended and entry.age and entry.deadline > hot["time"]()
-            return entry if good else None  # type: ignore[return-value]
+            if type(entry) is not Tended or entry.age is None or not self.home.tags.holds(entry):
+                return None
+            return entry if entry.deadline > hot["time"]() else None
 
     def fenced(self, values: tuple[Any, ...]) -> bool:
         """Whether a writer is at work on this call."""
@@ -248,6 +256,12 @@ class Table:
                 if flights.get(key) is not flight:
                     self.home.history.note(self.serial, key, "bypassed-by-write", _OVERTAKEN)
                     return False
+                if made is not None and made.tags:
+                    made.began = getattr(flight, "moment", -1)
+                    if self.home.tags.overtaken(made.tags, made.began):
+                        del flights[key]
+                        self.home.history.note(self.serial, key, "bypassed-by-write", _OVERTAKEN)
+                        return False
                 # A load may have been entered while a writer raised its fence.
                 if self.hidden is None and not (self.fences and self.fenced(values)):
                     if self.mixed and expires != math.inf:
@@ -296,16 +310,24 @@ class Table:
         self.flights = {}
 
     def fail(
-        self, key: Any, flight: Flight, values: tuple[Any, ...], failure: Any, expires: float
+        self,
+        key: Any,
+        flight: Flight,
+        values: tuple[Any, ...],
+        failure: Any,
+        expires: float,
+        tags: tuple[str, ...],
     ) -> None:
         """End a load that raised what is to be remembered, unless there is a good value."""
         with self.lock:
             entry = self.entries.get(key)
-            if entry is not None and entry.deadline > hot["time"]():
+            if entry is not None and entry.deadline > hot["time"]() and self.current(entry):
                 self.leave(key, flight, failed=True)
                 return
         # A negative expiry sends everybody to `begin`: the hit path raises nothing.
-        self.finish(key, flight, values, failure, -expires, Tended())
+        made = Tended()
+        made.tags = tags
+        self.finish(key, flight, values, failure, -expires, made)
         with self.lock:
             self.loads -= 1
             self.failures += 1
@@ -363,6 +385,7 @@ class Table:
                 return False
             flight = self.flights[key] = Flight()
             flight.values = values
+            flight.moment = self.home.tags.moment
             stored = self.finish(key, flight, values, value, expires, made)
             self.loads -= 1
         self.home.sweep()
@@ -380,7 +403,7 @@ class Table:
             self.invalidations += 1
             self.home.history.note(self.serial, key, "invalidated", cause)
         self.home.sweep()
-        return entry.deadline > read()
+        return entry.deadline > read() and self.current(entry)
 
     def disagreed(self, age: float, writes: int) -> None:
         """Count a value that was found to be wrong, and how that may have come about."""
@@ -461,6 +484,10 @@ class Table:
 
     # Entries.
 
+    def current(self, entry: Entry) -> bool:
+        """Whether none of the tags of an entry has been forgotten."""
+        return type(entry) is not Tended or self.home.tags.holds(entry)
+
     @property
     def kept(self) -> dict[Any, Entry]:
         """The entries there are, also while a writer hides them."""
@@ -517,7 +544,7 @@ class Table:
                 evictions=self.evictions,
                 invalidations=self.invalidations,
                 uncacheable=self.uncacheable,
-                entries=sum([entry.deadline > now for entry in entries]),
+                entries=sum([entry.deadline > now and self.current(entry) for entry in entries]),
                 stale=self.stale,
                 refreshes=self.refreshes,
                 refresh_failures=self.refresh_failures,
@@ -542,7 +569,7 @@ class Table:
             elif self.keyed != spec:
                 raise ConfigurationError(
                     f"cached_methods[{self.name!r}] makes its keys in another way than the proxy "
-                    "that shares these entries does; use the same key= and ignore=, another "
+                    "that shares these entries does; use the same key=, ignore= and tags=, another "
                     "namespace= or another cache"
                 )
             elif self.timed != timed and not self.mixed:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pussycache.engine.entry import Cause, Entry, History
+    from pussycache.engine.tags import Tags
 
 __all__ = ["Budget", "Home", "Lock"]
 
@@ -51,6 +52,7 @@ class Home(Protocol):
     history: History
     ttl: float | None
     open_to_loads: bool
+    tags: Tags
 
     @property
     def budget(self) -> Budget:

@@ -91,7 +91,8 @@ class Keeping:
     ``lasting`` is the ttl in seconds if no result can change it, `math.inf` for ever. ``aging`` is
     `None` where nothing is said of old values. With ``idle``, hits note when an entry is used; with
     ``errors``, some exceptions are remembered. ``verify`` is the fraction of hits to recompute;
-    ``timeout`` for how many seconds a caller waits for a load.
+    ``timeout`` for how many seconds a caller waits for a load. With ``tags``, entries carry some.
+    ``asks`` says that the flow has more to look at than whether there is an entry.
     """
 
     __slots__ = (
@@ -99,11 +100,13 @@ class Keeping:
         "_method",
         "_ttl",
         "aging",
+        "asks",
         "errors",
         "hand",
         "idle",
         "lasting",
         "plain",
+        "tags",
         "timed",
         "timeout",
         "verify",
@@ -125,14 +128,15 @@ class Keeping:
         self.verify = cached.verify
         timeout: Any = cached.timeout
         self.timeout: float | None = timeout
+        self.tags = bool(cached.tags)
         self.aging = aging if aging.needed or cached.verify else None
+        self.asks = self.aging is not None or timeout is not None or self.tags
         self.plain = (
             self.lasting is not None
             and self.lasting > 0
             and cached.when is None
             and self.hand is None
-            and self.aging is None
-            and self.timeout is None
+            and not self.asks
             and not cached.jitter
             and not cached.guard
         )
@@ -193,10 +197,10 @@ class Keeping:
             cost = 0.0 if begun is None else now - begun
             made = Tended(self.aging.age(now, lasting, cost), sealed)
             expires = made.renewed()
-        elif sealed is not None:
+        elif sealed is not None or self.tags:
             made = Tended(None, sealed)
-        # A negative expiry sends everybody to `begin`: the hit path compares and draws nothing.
-        asks = sealed is not None or cached.verify
+        # A negative expiry sends everybody to `begin`: the hit path looks at the clock alone.
+        asks = sealed is not None or cached.verify or self.tags
         return Kept(stored, handed, -expires if asks else expires, made=made)
 
     def failure(self, error: Exception) -> tuple[Remembered, float] | None:

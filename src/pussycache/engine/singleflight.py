@@ -61,14 +61,15 @@ class Flight(list[Waiter]):
     arguments, for rules that match on them; only methods that such rules name have them. ``token``
     leads to the load that this one runs inside of. ``helpers`` is how many waiters have begun to
     load as well, and ``helps`` is the load that one of these helps. ``begun`` is when it began,
-    where the time that it takes is asked for.
+    where the time that it takes is asked for; ``moment`` the same among the forgettings of tags.
     """
 
-    __slots__ = ("begun", "helpers", "helps", "loop", "token", "values")
+    __slots__ = ("begun", "helpers", "helps", "loop", "moment", "token", "values")
 
     helpers: int
     helps: Flight
     begun: float
+    moment: int
 
     values: tuple[Any, ...]
     loop: Any

@@ -16,18 +16,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pussycache.declare.rules import Match
+    from pussycache.declare.templates import TagMatch
     from pussycache.engine.generations import Table
     from pussycache.engine.scopes import Scope
+    from pussycache.engine.tags import Tags
 
 __all__ = ["Effect", "Write"]
 
 
 class Effect:
-    """What one target of a write comes to: all of a table or scope, or what a rule matches."""
+    """What one target of a write comes to: all of a table or scope, what a rule matches, a tag."""
 
     __slots__ = ("match", "on")
 
-    def __init__(self, on: Table | Scope, match: Match | None = None) -> None:
+    def __init__(self, on: Table | Scope | Tags, match: Match | TagMatch | None = None) -> None:
         self.on = on
         self.match = match
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pussycache.declare.rules import Forget
 from pussycache.errors import ConfigurationError
 from pussycache.testing.calls import (
     Calls,
@@ -186,7 +187,7 @@ class _Watch:
         if common and not said:
             return Finding("undeclared", write, read, common, declaration.to_add(write, read))
         # Whoever says "everything" has not said it of this one.
-        named = any(rule.method != "*" for rule in said)
+        named = any(isinstance(rule, Forget) and rule.method != "*" for rule in said)
         if common or not named or self._hidden(done, needs):
             return None
         return Finding("unneeded", write, read, (), "take it out, if the calls show all it does")

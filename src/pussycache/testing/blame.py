@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from pussycache.declare.templates import ForgetTag
 from pussycache.testing.calls import MethodCall
 from pussycache.testing.trial import Difference, Trial
 
@@ -60,7 +61,7 @@ def _undeclared(trial: Trial, write: MethodCall, read: MethodCall) -> str:
     rules = declaration.naming(write.name, read.name)
     if not rules:
         return f"{wrong}: {said} does not name {read.name!r}; {add}"
-    if all(rule.mapped for rule in rules):
+    if all(isinstance(rule, ForgetTag) or rule.mapped for rule in rules):
         return (
             f"{wrong}: {said} names {read.name!r} only for calls that match, and this one does "
             f"not; {add}, without arguments, or a rule that matches"

@@ -12,6 +12,7 @@ from typing import Any
 from pussycache.cache.memory import MemoryCache
 from pussycache.declare.policy import Cached, CachedMethods, declared
 from pussycache.declare.rules import Forget, InvalidateMethods, written
+from pussycache.declare.templates import ForgetTag
 from pussycache.effects import attributes, undecorated
 from pussycache.engine import clock
 from pussycache.errors import ConfigurationError
@@ -37,7 +38,7 @@ class Declaration:
         example, other = examples
         self._beside = (cached_methods, {} if invalidate_methods is None else invalidate_methods)
         self.cached: dict[str, Cached] = declared(cached_methods)
-        self.writes: dict[str, tuple[Forget, ...]] = written(self._beside[1])
+        self.writes: dict[str, tuple[Forget | ForgetTag, ...]] = written(self._beside[1])
         self._proxied = issubclass(type(example), BaseProxy)
         if self._proxied:
             if self.cached or self.writes:
@@ -93,15 +94,25 @@ class Declaration:
             invalidate_methods=self.writes,
         )
 
-    def naming(self, write: str, read: str) -> tuple[Forget, ...]:
+    def naming(self, write: str, read: str) -> tuple[Forget | ForgetTag, ...]:
         """Return the rules by which a write makes a cached method wrong."""
-        return tuple([rule for rule in self.writes.get(write, ()) if _name_of(rule) in (read, "*")])
+        tagged = read in self.cached and bool(self.cached[read].tags)
+        return tuple(
+            [
+                rule
+                for rule in self.writes.get(write, ())
+                if (tagged if isinstance(rule, ForgetTag) else _name_of(rule) in (read, "*"))
+            ]
+        )
 
     # In the words of the one who declared it.
 
     def said(self, write: str) -> str:
         """Return what is said of a declared write, as it is written."""
-        names = [rule if rule.mapped else rule.method for rule in self.writes[write]]
+        names = [
+            rule if isinstance(rule, ForgetTag) or rule.mapped else rule.method
+            for rule in self.writes[write]
+        ]
         if self._on_the_class:
             return f"@invalidates({', '.join(map(repr, names))}) of {write!r}"
         return f"invalidate_methods={{{write!r}: {names!r}}}"
@@ -132,9 +143,11 @@ def _name_of(rule: Forget) -> str | None:
     return name
 
 
-def _decorated(kind: type) -> tuple[dict[str, Cached], Mapping[str, tuple[Forget, ...]]]:
+def _decorated(
+    kind: type,
+) -> tuple[dict[str, Cached], Mapping[str, tuple[Forget | ForgetTag, ...]]]:
     cached: dict[str, Cached] = {}
-    writes: dict[str, tuple[Forget, ...]] = {}
+    writes: dict[str, tuple[Forget | ForgetTag, ...]] = {}
     for name, raw in attributes(kind):
         function = undecorated(raw)
         handle = getattr(function, "__pussycache__", None)
