@@ -42,6 +42,7 @@ from pussycache.operations import (
 from pussycache.proxy import BaseProxy, cache_of, wrap
 from pussycache.stats import CacheInfo
 from pussycache.types import MISSING
+from pussycache.warming import warm
 
 __all__ = [
     "MISSING",
@@ -85,6 +86,7 @@ __all__ = [
     "peek",
     "put",
     "refresh",
+    "warm",
     "wrap",
     "writing",
 ]

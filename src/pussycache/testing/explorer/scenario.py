@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pussycache.declare.policy import Cached
-from pussycache.declare.rules import Target, written
+from pussycache.declare.rules import Forget, Target, written
 from pussycache.engine import clock
 from pussycache.errors import ConfigurationError
 from pussycache.testing.explorer.ledger import Call
@@ -173,7 +173,7 @@ class Scenario:
         writes = self._writes()
         for rules in written(writes).values():
             for rule in rules:
-                if rule.method not in ("*", *self.loads):
+                if isinstance(rule, Forget) and rule.method not in ("*", *self.loads):
                     raise ConfigurationError(
                         f"writes names {rule.method!r}, which is none of the cached methods "
                         f"{', '.join(self.loads)}; name it in loads"

@@ -18,6 +18,7 @@ from pussycache.declare.policy import Cached
 from pussycache.declare.rules import Call as WriteCall
 from pussycache.declare.rules import Each, Forget, Match, Target, written
 from pussycache.declare.signatures import find
+from pussycache.declare.templates import ForgetTag
 from pussycache.effects import written_through
 from pussycache.engine import flow, singleflight
 from pussycache.engine.entry import Cause, Entry
@@ -410,8 +411,9 @@ def _target(names: Sequence[str]) -> Any:
     return type("Target", (), dict.fromkeys(names, method))()
 
 
-def _names(rule: Forget, write: Written, call: Call) -> bool:
-    if rule.method not in ("*", call.method):
+def _names(rule: Forget | ForgetTag, write: Written, call: Call) -> bool:
+    # What a tag is on is not said here.
+    if isinstance(rule, ForgetTag) or rule.method not in ("*", call.method):
         return False
     said = WriteCall({"key": write.key})
     if not write.fails:
