@@ -13,12 +13,13 @@ import textwrap
 
 import pytest
 
-from pussycache import ConfigurationError, Forget, disabled
+from pussycache import Cached, ConfigurationError, Forget, disabled
 from pussycache.engine import flow
 from pussycache.engine.generations import Table
+from pussycache.engine.staleness import STALE
 from pussycache.engine.writes import Write
 from pussycache.testing import PromiseBroken
-from pussycache.testing.explorer import Cancels, Reads, Scenario, Writes
+from pussycache.testing.explorer import Cancels, Passes, Reads, Scenario, Writes
 from pussycache.testing.explorer.__main__ import main
 from pussycache.testing.explorer.programs import PROGRAMS
 from pussycache.testing.explorer.world import World
@@ -140,17 +141,64 @@ def test_a_safeguard_taken_out_is_missed_by_a_nested_load(monkeypatch, mutant, w
         scenario.explore()
 
 
-SMALL = [name for name in PROGRAMS if name not in ("one-key", "failing-write")]
+LARGE = ("one-key", "failing-write", "stale-for", "stale-if-error")
+SMALL = [name for name in PROGRAMS if name not in LARGE]
 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_the_engine_keeps_the_promise(name):
     """All schedules of each program that is shipped keep the promise, and nobody hangs.
 
-    All but the largest two, which are for the command: `python -m pussycache.testing.explorer`.
+    All but the largest four, which are for the command: `python -m pussycache.testing.explorer`.
     """
     found = PROGRAMS[name].scenario.explore()
     assert found.schedules > 100
+
+
+OLD = pytest.mark.parametrize(
+    "old",
+    [
+        Scenario(
+            {"reader": TWICE, "clock": [Passes(30)], **WRITER},
+            policies={"get": Cached(ttl=30, stale_for=30)},
+        ),
+        Scenario(
+            {
+                "reader": [Reads("get"), Reads("get", fails=True)],
+                "clock": [Passes(30)],
+                **WRITER,
+            },
+            policies={"get": Cached(ttl=30, stale_if_error=30)},
+        ),
+    ],
+    ids=["stale_for", "stale_if_error"],
+)
+
+
+@OLD
+def test_old_values_are_served_and_never_across_a_write(monkeypatch, old):
+    """With old values about, all schedules keep the promise; and in some, an old one is served."""
+    served = set()
+    tell = World.tell
+
+    def telling(world, what):
+        entries = world.tables["get"].entries.values()
+        if what.startswith("is given") and any(entry.stage == STALE for entry in entries):
+            served.add(what)
+        tell(world, what)
+
+    monkeypatch.setattr(World, "tell", telling)
+    old.explore()
+    assert "is given version 0 of get(1)" in served
+
+
+@OLD
+@pytest.mark.parametrize("mutant", [no_check_at_store, nothing_at_the_start, nothing_at_the_end])
+def test_a_safeguard_taken_out_is_missed_by_old_values(monkeypatch, mutant, old):
+    """Also here there is a schedule that breaks the promise, without any one of them."""
+    mutant(monkeypatch)
+    with pytest.raises(PromiseBroken):
+        old.explore()
 
 
 def test_the_story(monkeypatch):

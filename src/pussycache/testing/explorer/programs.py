@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from pussycache.declare.policy import Cached
 from pussycache.declare.rules import Each, Forget
 from pussycache.testing.explorer.scenario import (
     Cancels,
@@ -133,6 +134,30 @@ PROGRAMS: Final[dict[str, Named]] = {
     "expiry": Named(
         "the time of what is remembered is over at any moment",
         Scenario({"reader": _TWICE, "writer": [Writes("set")], "clock": [Passes(30)]}, ttl=30),
+    ),
+    "stale-for": Named(
+        "a value that is served when its time is over, and renewed beside that",
+        Scenario(
+            {
+                "reader 1": _TWICE,
+                "reader 2": [Reads("get")],
+                "writer": [Writes("set")],
+                "clock": [Passes(30)],
+            },
+            policies={"get": Cached(ttl=30, stale_for=30)},
+        ),
+    ),
+    "stale-if-error": Named(
+        "a value that is served when its time is over and the load fails",
+        Scenario(
+            {
+                "reader 1": [Reads("get"), Reads("get", fails=True)],
+                "reader 2": [Reads("get", fails=True)],
+                "writer": [Writes("set")],
+                "clock": [Passes(30)],
+            },
+            policies={"get": Cached(ttl=30, stale_if_error=30)},
+        ),
     ),
     "eviction": Named(
         "what is remembered is thrown out at any moment",

@@ -21,13 +21,15 @@ from pussycache.declare.signatures import find
 from pussycache.declare.templates import ForgetTag
 from pussycache.effects import written_through
 from pussycache.engine import flow, singleflight
-from pussycache.engine.entry import Cause, Entry
+from pussycache.engine.background import Apart
+from pussycache.engine.entry import Cause, Entry, Tended
 from pussycache.engine.flow import Plan, Wait
 from pussycache.engine.generations import Table
 from pussycache.engine.keeping import Keeping
 from pussycache.engine.scopes import Scope
 from pussycache.engine.singleflight import ABANDONED as GIVEN_UP
 from pussycache.engine.singleflight import LOADING, Failure, Flight
+from pussycache.engine.staleness import Age, Aging
 from pussycache.engine.writes import Effect, Write
 from pussycache.testing.clock import FakeClock
 from pussycache.testing.explorer.freezing import Frozen, slots_of
@@ -101,7 +103,19 @@ class Model:
         budget = MemoryCache(max_entries=max_entries).budget
         # Without the record of what was evicted, and what waits to be freed.
         names = [n for n in slots_of(type(budget)) if not n.endswith(("garbage", "evicted"))]
-        fixed = [Cached, Cause, Effect, Keeping, Match, MemoryCache, Model, Pause, Plan, Stepwise]
+        fixed = [
+            Aging,
+            Cached,
+            Cause,
+            Effect,
+            Keeping,
+            Match,
+            MemoryCache,
+            Model,
+            Pause,
+            Plan,
+            Stepwise,
+        ]
         self.frozen = Frozen(
             fixed=[*fixed, Token, World, type(self.target), *words],
             values=[Answer, Call, Written, frozenset],
@@ -111,6 +125,8 @@ class Model:
                 Scope: ("tables", "_fences"),
                 # Who was used, and how often, matters to eviction alone.
                 Entry: ("value", "expires", "key", *(["hits"] if max_entries else [])),
+                Tended: ("value", "expires", "key", "age"),
+                Age: ("loaded", "_fresh", "_pause_until", "_failures"),
             },
         )
 
@@ -219,6 +235,44 @@ class World(Program):
         yield Pause(f"{verb} {call}", ahead.pop().ready if type(ahead[0]) is Pause else None)
         self.tell(f"{verb} {call}")
         asked = self.ledger.asked(call)
+        beside: list[Apart] = []
+        got = yield from self._drive(steps, ahead, call, fails, inside, beside)
+        if type(got) is Failure:
+            self.tell(f"is given the error of {call}")
+            raise got.error
+        self.tell(f"is given version {got.version} of {call}")
+        self.ledger.answered(call, asked, got)
+        for apart in beside:
+            yield from self._renew(apart, call, fails)
+        return got
+
+    def _renew(self, apart: Apart, call: Call, fails: bool) -> Steps:
+        """Do what a call has left to be done beside it; here, when it has been answered."""
+        self.tell(f"renews {call} beside")
+        steps = self.step(
+            flow._renewing,
+            self._model.plans[call.method],
+            self.tables[call.method],
+            self._key(call),
+            apart.flight,
+            (call.key,),
+            self._model.target,
+        )
+        yield from self._drive(steps, [], call, fails, (), [])
+
+    def _drive(
+        self,
+        steps: Steps,
+        ahead: list[Any],
+        call: Call,
+        fails: bool,
+        inside: tuple[Call, ...],
+        beside: list[Apart],
+    ) -> Steps:
+        """Do what a flow asks for, and return its outcome; ``ahead`` is what it has asked already.
+
+        What it asks to be done beside it is put into ``beside``.
+        """
         got: Any = None
         token = None
         try:
@@ -229,6 +283,8 @@ class World(Program):
                     yield step
                 elif type(step) is Wait:
                     got = yield from self._wait(step, steps, call)
+                elif type(step) is Apart:
+                    beside.append(step)
                 else:
                     if step is not None:
                         step.token = token = LOADING.set(step)
@@ -245,11 +301,6 @@ class World(Program):
                 steps.close()
             elif token is not None:
                 LOADING.reset(token)
-        if type(got) is Failure:
-            self.tell(f"is given the error of {call}")
-            raise got.error
-        self.tell(f"is given version {got.version} of {call}")
-        self.ledger.answered(call, asked, got)
         return got
 
     def _load(self, call: Call, fails: bool, inside: tuple[Call, ...]) -> Steps:
