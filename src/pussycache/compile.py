@@ -19,18 +19,20 @@ from pussycache.declare.policy import Cached
 from pussycache.declare.signatures import Method
 from pussycache.declare.templates import tags_of
 from pussycache.engine import drivers, tasks
+from pussycache.engine.batches import Ids
 from pussycache.engine.entry import Entry, Tended
 from pussycache.engine.flow import Plan, Tagger, landed
 from pussycache.engine.generations import Table
 from pussycache.engine.keeping import AsyncItems, Items, Keeping, fresh
 from pussycache.engine.singleflight import ABANDONED, LOADING, Failure, Flight
 from pussycache.engine.speed import Hit
+from pussycache.errors import ConfigurationError
 from pussycache.source import Text, made, named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["Access", "Handle", "at_home", "forwarder", "planned", "reader"]
+__all__ = ["Access", "Handle", "at_home", "forwarder", "ids_of", "planned", "reader"]
 
 
 class Handle(NamedTuple):
@@ -72,6 +74,7 @@ class Access(NamedTuple):
 
 _POSITIONAL: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 _PLAIN: Final = ("function", "coroutine")
+_VARIADIC: Final = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 _MOST: Final = 32
 
 
@@ -120,6 +123,39 @@ def _tagger(label: str, method: Method, cached: Cached, text: Text) -> Tagger:
         {f"{o}tags": tags},
     )
     return Tagger(lambda values, *result: tags_of(ask(values, *result), label), by_result=True)
+
+
+def ids_of(
+    method: Method, cached: Cached, plan: Plan, item: tuple[Method, Cached, Plan] | None = None
+) -> Ids | None:
+    """Return how calls of a method for many ids come apart; `None` for a method that is not one.
+
+    :param item: the method for one id that shares the entries.
+    :raises ConfigurationError: if its parameters do not fit.
+    """
+    if cached.each is None:
+        return None
+    at = method.positions[cached.each]
+    if item is None:
+        sources = tuple([None if i == at else i for i in range(len(method.params))])
+        return Ids(at, sources, plan)
+    one, policy, its_plan = item
+    others = [name for name in method.positions if name != cached.each]
+    own = [name for name in one.positions if name not in others]
+    if (
+        len(own) != 1
+        or len(one.positions) != len(method.positions)
+        or policy.each is not None
+        or (policy.key is not None or policy.ignore or policy.materialize or cached.ignore)
+        or any(p.kind in _VARIADIC for p in (*one.params, *method.params))
+    ):
+        raise ConfigurationError(
+            f"item of {method.name!r} names {one.name!r}, whose entries it cannot share; it must "
+            "be cached, without key=, ignore=, each= or materialize=, and have the same parameters "
+            f"but for one id in the place of {cached.each!r}"
+        )
+    places = method.positions
+    return Ids(at, tuple([None if n in own else places[n] for n in one.positions]), its_plan)
 
 
 def _read_whole(kind: str, lazy: Callable[[Any, tuple[Any, ...]], Any]) -> Any:
@@ -198,11 +234,17 @@ async def method({params}):
 
 
 def reader(
-    method: Method, cached: Cached, plan: Plan, access: Access, given: Mapping[str, object]
+    method: Method,
+    cached: Cached,
+    plan: Plan,
+    access: Access,
+    given: Mapping[str, object],
+    ids: Ids | None = None,
 ) -> FunctionType:
     """Return the function that stands for a cached method.
 
     :param given: the objects that the expressions of ``access`` name, by name without the prefix.
+    :param ids: how calls come apart, where they are for many ids.
     """
     text = Text(method.params)
     o = text.own
@@ -221,6 +263,7 @@ def reader(
     compiled = (
         Hit is not None
         and access.slot
+        and ids is None
         and cached.key is None
         and keeping.hand is None
         and method.kind in _PLAIN
@@ -229,6 +272,8 @@ def reader(
     )
     # A compiled hit calls the function only where it has none itself: it need not look again.
     look = "" if compiled else _IN_PYTHON_IDLE if keeping.idle else _IN_PYTHON
+    if ids is not None:
+        look, known_key = "", "None"
     template = _REPLAY if method.kind == "asyncgen" else _CALL.replace("{hit}", look)
     source = template.format(
         o=o,
@@ -253,6 +298,9 @@ def reader(
         "hand": keeping.hand or fresh,
         **given,
     }
+    if ids is not None:
+        run_batch: Any = tasks.run_batch if asynchronous else drivers.run_batch
+        objects["run"] = functools.partial(run_batch, ids)
     closed = {o + name: value for name, value in objects.items()}
     function = named(made(source, "method", closed | text.defaults), method, access.first)
     return _compiled(function, method, cached, keeping) if compiled else function

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar, overload
 
 from pussycache.cache.base import Cache
 from pussycache.cache.memory import MemoryCache
-from pussycache.compile import Access, Handle, planned, reader
+from pussycache.compile import Access, Handle, ids_of, planned, reader
 from pussycache.declare.policy import Cached
 from pussycache.declare.rules import Forget, Match, Target, targets
 from pussycache.declare.signatures import Method, method_of
@@ -63,6 +63,7 @@ def cached(
     key: Callable[..., Any] | None = None,
     ignore: Iterable[str] = (),
     tags: Iterable[str] | Callable[..., Iterable[str]] = (),
+    each: str | None = None,
     copy: str | Callable[[Any], Any] = "share",
     guard: bool = False,
     verify: float = 0.0,
@@ -217,6 +218,11 @@ def _reader(policy: Cached, cache: CacheOrFactory | None, function: Any, is_meth
             ),
         )
     try:
+        if policy.item is not None:
+            raise ConfigurationError(
+                f"item of {method.name!r} is for the methods of a wrapped object; leave it out, or "
+                "wrap the object"
+            )
         method.check(policy)
         if not is_method and cache is not None and not isinstance(cache, Cache):
             raise ConfigurationError(
@@ -238,7 +244,12 @@ def _reading_function(method: Method, policy: Cached, cache: Any) -> Any:
     plan = planned(method, policy, home.ttl)
     access = Access("$table", "$bare", "$anchor", first=False)
     made = reader(
-        method, policy, plan, access, {"table": table, "bare": function, "anchor": anchor}
+        method,
+        policy,
+        plan,
+        access,
+        {"table": table, "bare": function, "anchor": anchor},
+        ids_of(method, policy, plan),
     )
     handle = Handle(
         method,
@@ -289,7 +300,7 @@ def _reading_method(method: Method, policy: Cached, cache: Any) -> Any:
         "bare": bare,
         "plan_of": plan_of,
     }
-    made = reader(method, policy, plan, access, given)
+    made = reader(method, policy, plan, access, given, ids_of(method, policy, plan))
     handle = Handle(
         method,
         policy,
@@ -368,8 +379,8 @@ def _writing_function(method: Method, rules: tuple[Forget | ForgetTag, ...]) -> 
         for rule in rules:
             if isinstance(rule, ForgetTag):
                 raise ConfigurationError(
-                    f"invalidates(...) of the function {method.name!r} has {rule!r}, and a function "
-                    "has no object whose cache it could be; call forget_tag(cache, tag) in it"
+                    f"invalidates(...) of the function {method.name!r} has {rule!r}, but a "
+                    "function has no object whose cache it could be; call forget_tag(cache, tag)"
                 )
             if isinstance(rule.method, str):
                 raise ConfigurationError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pussycache.compile import Handle
-from pussycache.declare.rules import Match
+from pussycache.declare.rules import Forget, Match
 from pussycache.declare.signatures import find
 from pussycache.declare.templates import ForgetTag, TagMatch
 from pussycache.engine.writes import Effect
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pussycache.declare.policy import Cached
-    from pussycache.declare.rules import Forget
     from pussycache.declare.signatures import Method
     from pussycache.engine.generations import Table
     from pussycache.engine.scopes import Scope
@@ -102,7 +101,7 @@ def _named(
         yield lambda: scope.home.tags, rule.check(writer.name, writer.positions)
         return
 
-    def match(reader: Method, policy: Cached | None) -> Match | None:
+    def match(reader: Method, policy: Cached | None, rule: Forget = rule) -> Match | None:
         return Match.of(rule, reader, policy, writer) if rule.mapped else None
 
     if not isinstance(rule.method, str):
@@ -118,7 +117,17 @@ def _named(
     elif not (inner and rule.method not in methods):
         reader = methods.get(rule.method) or find(target, rule.method, where)
         name = rule.method
-        yield lambda: scope.table(name), match(reader, cached.get(name))
+        policy = cached.get(name)
+        if policy is not None and policy.item is not None:
+            # The entries are those of the method for one id.
+            item, name = methods[policy.item], policy.item
+            if rule.mapped:
+                match(reader, policy)
+                (own,) = [p for p in item.positions if p not in reader.positions]
+                renamed = {own if n == policy.each else n: s for n, s in rule.mapped.items()}
+                rule = Forget(name, **renamed)
+            reader, policy = item, cached[name]
+        yield lambda: scope.table(name), match(reader, policy, rule)
     for handle, of_class in inner:
         owner = type(target) if of_class else target
         yield _table(handle, owner), match(handle.method, handle.cached)

@@ -87,6 +87,9 @@ class Explanation:
         return f"{text} ({self.detail})" if self.detail else text
 
 
+_FOR_MANY = ("bypass", "forget_all", "info")
+
+
 class _Method:
     """A cached method as it was handed in, with the object it belongs to."""
 
@@ -97,6 +100,11 @@ class _Method:
             raise ConfigurationError(
                 f"{operation} takes a cached method of a proxy or a decorated function, not "
                 f"{shown}; name it in cached_methods, or decorate it with cached"
+            )
+        if handle.cached.each is not None and operation not in _FOR_MANY:
+            raise ConfigurationError(
+                f"{operation} works on one result, and {handle.method.name!r} has one for each of "
+                "its ids; use the method that its item= names"
             )
         self.handle = handle
         self.owner = getattr(method, "__self__", None)

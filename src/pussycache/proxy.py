@@ -180,6 +180,12 @@ def _standing_for(
     self_calls: bool,
 ) -> Any:
     """Return a proxy with exactly these declarations, or say what is wrong with them."""
+    for name, said in cached.items():
+        if said.item is not None and said.item not in cached:
+            raise ConfigurationError(
+                f"item of cached_methods[{name!r}] names {said.item!r}, which cached_methods does "
+                "not; name it there, too"
+            )
     methods = {name: find(_having(target, name), name, "cached_methods") for name in cached}
     methods |= {name: find(_having(target, name), name, "invalidate_methods") for name in writes}
     made = class_for(
@@ -193,12 +199,14 @@ def _standing_for(
     put(proxy, "_pussycache_about", about)
     about.effects = written_through(scope, target, methods, cached, writes)
     for name, said in cached.items():
+        if said.item is not None:
+            continue
         timed = Keeping(name, said, cache.ttl).timed
         scope.table(name).keyed_by(
             (said.key, tuple(sorted(said.ignore)), said.materialize, said.tags), timed, proxy
         )
     for slot, name in zip(made._pussycache_slots, cached, strict=True):  # type: ignore[attr-defined]
-        put(proxy, slot, scope.table(name))
+        put(proxy, slot, scope.table(cached[name].item or name))
     return proxy
 
 
@@ -246,6 +254,8 @@ def _bare(some: Any) -> Any:
 
 def _replaced(proxy: BaseProxy, name: str) -> None:
     about = proxy._pussycache_about
+    said = about.cached.get(name)
+    name = (said and said.item) or name
     if name in about.scope.tables:
         about.scope.table(name).forget_all(Cause(f"{name} was replaced"))
 

@@ -17,7 +17,7 @@ from types import FunctionType, MethodDescriptorType, WrapperDescriptorType
 from typing import Any, Final, cast
 
 from pussycache.cache.base import Cache
-from pussycache.compile import Access, Handle, at_home, forwarder, planned, reader
+from pussycache.compile import Access, Handle, at_home, forwarder, ids_of, planned, reader
 from pussycache.declare.policy import Cached
 from pussycache.declare.signatures import Method
 from pussycache.engine.flow import Plan
@@ -148,7 +148,11 @@ def _make_class(
             slot=True,
         )
         given = {"bare": _rebound, "getattr": getattr, "name": name}
-        function = reader(method, policy, plan, access, given)
+        item = None
+        if policy.item is not None:
+            item = methods[policy.item], cached[policy.item], plans[policy.item]
+        ids = ids_of(method, policy, plan, item)
+        function = reader(method, policy, plan, access, given, ids)
         function.__pussycache__ = Handle(  # type: ignore[attr-defined]
             method,
             policy,

@@ -6,9 +6,9 @@ How a call is answered is no business of this module: it calls the method, as an
 from __future__ import annotations
 
 import threading
+from _queue import SimpleQueue
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import copy_context
-from _queue import SimpleQueue
 from typing import Any
 
 from pussycache.compile import Handle
@@ -30,16 +30,16 @@ def warm(
 ) -> Any:
     """Fill the cache with the results of many calls; return how many ended well.
 
-    :param calls: the arguments of each: a tuple, or a mapping of keywords, or, as anything else, the
-        only argument. Read as the work goes on; it may be a generator.
-    :param workers: how many calls are made at once, default 4: threads, or tasks of the running loop
-        for a coroutine method.
+    :param calls: the arguments of each: a tuple, or a mapping of keywords, or, as anything else,
+        the only argument. Read as the work goes on; it may be a generator.
+    :param workers: how many calls are made at once, default 4: threads, or tasks of the running
+        loop for a coroutine method.
     :param progress: is told, after each call, how many have been made; in the thread of the caller.
     :raises ConfigurationError: for what is no cached method, or workers below 1.
 
-    What is remembered already is not loaded again, and a load that somebody else runs is waited for.
-    A call that raises is logged by the logger ``pussycache``, and the others go on. For a coroutine
-    method, await the result.
+    What is remembered already is not loaded again, and a load that somebody else runs is waited
+    for. A call that raises is logged by the logger ``pussycache``, and the others go on. For a
+    coroutine method, await the result.
 
     >>> import pussycache
     >>> users = pussycache.wrap({1: "ada", 2: "bob"}, cached_methods=["get"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pussycache.declare.templates import declared_tags
 from pussycache.errors import ConfigurationError
@@ -135,9 +135,12 @@ class Cached:
     :param when: given the result, says whether to store it.
     :param key: has the method's parameters; what it returns replaces the arguments in the key.
     :param ignore: names of parameters that are no part of the key.
-    :param tags: templates over the arguments (``"user:{user_id}"``), or a callable that is given the
-        result and the arguments and returns a list of strings. Results with a tag are forgotten by
+    :param tags: templates over the arguments (``"user:{user_id}"``), or a callable that is given
+        the result and the arguments and returns strings. Results with a tag are forgotten by
         `forget_tag` and `ForgetTag`. Makes a hit slower.
+    :param each: the name of a parameter that is a collection of ids, of a method that returns a
+        mapping by id: results are remembered per id, and one call loads those that are missing.
+    :param item: with ``each``, the name of a method for one id that shares these results.
     :param copy: ``"share"`` hands every caller the same object, ``"deep"`` a deep copy; or a
         callable that copies.
     :param guard: detect that a value was changed in place after it was stored: it is forgotten,
@@ -175,6 +178,8 @@ class Cached:
     key: Callable[..., Any] | None = None
     ignore: tuple[str, ...] = ()
     tags: tuple[str, ...] | Callable[..., Iterable[str]] = ()
+    each: str | None = None
+    item: str | None = None
     copy: str | Callable[[Any], Any] = "share"
     guard: bool = False
     verify: float = 0.0
@@ -215,11 +220,37 @@ class Cached:
             value = getattr(self, name)
             if not isinstance(value, bool):
                 raise ConfigurationError(f"{name} must be True or False, not {value!r}")
+        self._check_each()
         if self.key is not None and self.ignore:
             raise ConfigurationError(
                 "key and ignore exclude one another: leave the parameters out in key"
             )
 
+    def _check_each(self) -> None:
+        for name in ("each", "item"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise ConfigurationError(f"{name} must be a name, not {value!r}")
+        if self.item is not None and self.each is None:
+            raise ConfigurationError(
+                "item goes with each: name the parameter that is a collection of ids, as each="
+            )
+        if self.each is None:
+            return
+        for name in _NOT_WITH_EACH:
+            if getattr(self, name):
+                raise ConfigurationError(
+                    f"each does not go with {name}, which is said of one result; leave it out, or "
+                    "say it of a method for one id"
+                )
+        if self.each in self.ignore:
+            raise ConfigurationError(f"ignore names {self.each!r}, and so does each: leave it out")
+
+
+_NOT_WITH_EACH: Final = (
+    *("key", "materialize", "guard", "tags", "verify", "timeout", "idle_ttl"),
+    *("stale_for", "stale_if_error", "refresh_ahead"),
+)
 
 CachedMethods: TypeAlias = "Iterable[str] | Mapping[str, Cached | float | int | timedelta | None]"
 """Names, or a mapping from a name to a `Cached` or a ttl in seconds."""

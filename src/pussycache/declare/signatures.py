@@ -90,6 +90,13 @@ class Method:
     def check(self, cached: Cached) -> None:
         """Refuse a policy that cannot work with this method."""
         self.key_positions(cached)
+        if cached.each is not None:
+            self.position(cached.each, None, f"each={cached.each!r}")
+            if self.kind not in ("function", "coroutine"):
+                raise ConfigurationError(
+                    f"each of {self.name!r}: the method must return a mapping, and it is a "
+                    "generator function; leave each out"
+                )
         if not callable(cached.tags):
             for template in cached.tags:
                 check_template(template, self.positions, "tags", self.name)

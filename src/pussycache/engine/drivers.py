@@ -13,11 +13,12 @@ from typing import Any
 from pussycache.declare.keys import ATOMS
 from pussycache.engine import background, clock
 from pussycache.engine.background import Apart
-from pussycache.engine.flow import Plan, Step, Wait, answer, landed
+from pussycache.engine.batches import Ids, gather
+from pussycache.engine.flow import Part, Plan, Step, Wait, answer, landed
 from pussycache.engine.generations import Table
 from pussycache.engine.singleflight import ABANDONED, LOADING, Failure, Flight
 
-__all__ = ["drive", "run"]
+__all__ = ["drive", "run", "run_batch"]
 
 
 def run(plan: Plan, table: Table, me: object, call: Any, values: tuple[Any, ...], key: Any) -> Any:
@@ -68,6 +69,13 @@ def run(plan: Plan, table: Table, me: object, call: Any, values: tuple[Any, ...]
     return got
 
 
+def run_batch(
+    ids: Ids, plan: Plan, table: Table, me: object, call: Any, values: tuple[Any, ...], key: Any
+) -> Any:
+    """Answer a call for many ids; ``call`` is the bare method."""
+    return drive(gather(plan, ids, table, values, me), plan, call, values)
+
+
 def drive(flow: Generator[Step, Any, Any], plan: Plan, call: Any, values: tuple[Any, ...]) -> Any:
     """Run a flow to its end in this thread; ``call`` is the bare method."""
     invoke = plan.invoke
@@ -76,6 +84,9 @@ def drive(flow: Generator[Step, Any, Any], plan: Plan, call: Any, values: tuple[
     try:
         while True:
             step = flow.send(got)
+            if token is not None:
+                LOADING.reset(token)
+                token = None
             if type(step) is Wait:
                 got = _wait(step, flow, plan, call, values)
                 continue
@@ -83,11 +94,17 @@ def drive(flow: Generator[Step, Any, Any], plan: Plan, call: Any, values: tuple[
                 background.in_thread(step, drive, plan, call, values)
                 got = None
                 continue
-            if step is not None:
-                # To the end of the flow: what it does with the result belongs to the load.
+            given = values
+            if type(step) is Part:
+                given = step.values
+                for flight in step.flights:
+                    flight.token = LOADING.set(flight)
+                    token = token or flight.token
+            elif step is not None:
+                # To the next step: what the flow does with the result belongs to the load.
                 step.token = token = LOADING.set(step)
             try:
-                got = call(*values) if invoke is None else invoke(call, values)
+                got = call(*given) if invoke is None else invoke(call, given)
             except BaseException as error:
                 got = Failure(error)
     except StopIteration as stop:

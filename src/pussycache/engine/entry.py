@@ -61,8 +61,8 @@ class Tended(Entry):
     with a ``seal``, the value is compared with what it was when stored; with an ``age``, it may be
     refreshed, or served though it is old. ``used`` is when it was last used, where it is forgotten
     for want of use. ``writes`` is how many invalidations there had been when it was stored.
-    With ``tags``, it is good for as long as none has been forgotten since it ``began`` to be loaded:
-    see tags.py.
+    With ``tags``, it is good for as long as none was forgotten since it ``began`` to be loaded: see
+    tags.py.
     """
 
     __slots__ = ("age", "began", "seal", "tags", "used", "writes")

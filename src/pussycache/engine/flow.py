@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from pussycache.engine.entry import Tended
 
-__all__ = ["Plan", "Step", "Wait", "answer", "landed", "reload", "uncacheable"]
+__all__ = ["Part", "Plan", "Step", "Wait", "answer", "landed", "reload", "uncacheable"]
 
 
 class Tagger(NamedTuple):
@@ -163,7 +163,18 @@ class Wait:
         return self._table.join(self._key, self._flight, waiter)
 
 
-Step = Flight | Wait | Apart | None
+@final
+class Part(NamedTuple):
+    """A wish to load for several calls at once: with other arguments than those of the call.
+
+    ``flights`` are their loads, as far as they are shared.
+    """
+
+    flights: tuple[Flight, ...]
+    values: tuple[Any, ...]
+
+
+Step = Flight | Wait | Apart | Part | None
 
 
 def answer(
@@ -252,14 +263,14 @@ def answer(
                 found.land(ABANDONED)
                 begun_as = table.begin(key, values, again)
                 continue
-            if plan.tags is not None and table.home.tags.overtaken(
+            late = plan.tags is not None and table.home.tags.overtaken(
                 plan.tags.before(values), getattr(found, "moment", -1)
-            ):
+            )
+            if late and first is None:
                 # Its own callers are answered; later ones never join it.
-                if first is None:
-                    table.lose(key, found)
-                    begun_as = table.begin(key, values, again)
-                    continue
+                table.lose(key, found)
+                begun_as = table.begin(key, values, again)
+                continue
             innermost = LOADING.get()
             # A writer may hold what the load is waiting for.
             if not in_a_write() and may_wait(innermost, found):

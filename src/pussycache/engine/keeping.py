@@ -18,6 +18,7 @@ from pussycache.engine.entry import Tended
 from pussycache.engine.failures import Remembered
 from pussycache.engine.guard import guards, seal
 from pussycache.engine.staleness import Aging
+from pussycache.types import MISSING
 
 __all__ = ["Keeping", "Kept", "fresh"]
 
@@ -140,6 +141,18 @@ class Keeping:
             and not cached.jitter
             and not cached.guard
         )
+
+    @property
+    def keeps_missing(self) -> bool:
+        """Whether it is remembered that an id was not in the answer, because ``when`` says so."""
+        cached = self._cached
+        if cached.when is None or cached.each is None or cached.item is not None:
+            return False
+        try:
+            return bool(cached.when(MISSING))
+        except Exception:
+            # It is made for results, and this is none.
+            return False
 
     def read(self, value: Any) -> Any:
         """Read a result to its end if it is an iterator that is to be materialized."""

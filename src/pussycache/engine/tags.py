@@ -1,8 +1,8 @@
 """Who may be served and who may store, by tags: when each was last forgotten in one cache.
 
-Nothing is found or taken out here: an entry that carries a tag, and a load that began before the tag
-was forgotten, are told that they are too late. So forgetting a tag costs the same for one entry and
-for a million.
+Nothing is found or taken out here: an entry that carries a tag, and a load that began before the
+tag was forgotten, are told that they are too late. So forgetting a tag costs the same for one entry
+and for a million.
 """
 
 from __future__ import annotations

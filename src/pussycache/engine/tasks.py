@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from pussycache.engine import background
 from pussycache.engine.background import Apart
-from pussycache.engine.flow import Wait, answer
+from pussycache.engine.batches import gather
+from pussycache.engine.flow import Part, Wait, answer
 from pussycache.engine.singleflight import ABANDONED, LOADING, Failure
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator
 
+    from pussycache.engine.batches import Ids
     from pussycache.engine.flow import Plan, Step
     from pussycache.engine.generations import Table
 
-__all__ = ["drive", "replay", "run"]
+__all__ = ["drive", "replay", "run", "run_batch"]
 
 
 async def run(
@@ -27,6 +29,13 @@ async def run(
 ) -> Any:
     """Answer a call that the hit path could not; ``call`` is the bare coroutine method."""
     return await drive(answer(plan, table, values, me), plan, call, values)
+
+
+async def run_batch(
+    ids: Ids, plan: Plan, table: Table, me: object, call: Any, values: tuple[Any, ...], key: Any
+) -> Any:
+    """Answer a call for many ids; ``call`` is the bare coroutine method."""
+    return await drive(gather(plan, ids, table, values, me), plan, call, values)
 
 
 async def replay(
@@ -47,6 +56,9 @@ async def drive(
     try:
         while True:
             step = flow.send(got)
+            if token is not None:
+                LOADING.reset(token)
+                token = None
             if type(step) is Wait:
                 got = await _wait(step, flow, plan, call, values)
                 continue
@@ -54,12 +66,19 @@ async def drive(
                 background.in_task(step, drive, plan, call, values)
                 got = None
                 continue
-            if step is not None:
+            given = values
+            if type(step) is Part:
+                given = step.values
+                for flight in step.flights:
+                    flight.loop = _running_loop()
+                    flight.token = LOADING.set(flight)
+                    token = token or flight.token
+            elif step is not None:
                 step.loop = _running_loop()
-                # To the end of the flow: what it does with the result belongs to the load.
+                # To the next step: what the flow does with the result belongs to the load.
                 step.token = token = LOADING.set(step)
             try:
-                got = await (call(*values) if invoke is None else invoke(call, values))
+                got = await (call(*given) if invoke is None else invoke(call, given))
             except BaseException as error:
                 got = Failure(error)
     except StopIteration as stop:

@@ -274,6 +274,7 @@ class World(Program):
         What it asks to be done beside it is put into ``beside``.
         """
         got: Any = None
+        step: Any
         token = None
         try:
             while True:
