@@ -22,7 +22,7 @@ from typing import Any
 import pussycache
 from benchmarks.measure import Figure, table
 
-NAMES = ("hit", "miss", "memory", "write", "imports")
+NAMES = ("hit", "miss", "memory", "write", "fresh", "imports")
 PEERS = ("async-lru", "cachebox", "cachetools")
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

@@ -6,7 +6,16 @@ from datetime import timedelta
 from typing import Any, assert_type
 
 import pussycache
-from pussycache import Cached, Forget, MemoryCache, cached, invalidates
+from pussycache import (
+    Cached,
+    Forget,
+    ForgetTag,
+    MemoryCache,
+    cached,
+    forget_tag,
+    invalidates,
+    warm,
+)
 from pussycache.cache import BaseCacheBackend
 from pussycache.proxy import BaseProxy
 from pussycache.testing import FakeClock, Report, Tried, assert_coherent, audit, guarded
@@ -68,6 +77,18 @@ class Repository:
     def rename(self, user_id: int, name: str) -> bool:
         return bool(name)
 
+    @cached(stale_for=5, timeout=timedelta(seconds=1), errors={KeyError: 5}, tags=["u:{user_id}"])
+    def profile(self, user_id: int) -> str:
+        return str(user_id)
+
+    @invalidates(ForgetTag("u:{user_id}"))
+    def renew(self, user_id: int) -> None:
+        pass
+
+    @cached(each="ids")
+    def get_many(self, ids: list[int]) -> dict[int, str]:
+        return {}
+
     @property
     @cached
     def total(self) -> int:
@@ -78,6 +99,10 @@ repository = Repository()
 assert_type(repository.get_user(1), str)
 assert_type(repository.rename(1, "ada"), bool)
 assert_type(repository.total, int)
+assert_type(repository.profile(1), str)
+assert_type(repository.get_many([1]), dict[int, str])
+forget_tag(MemoryCache(), "u:1")
+warm(repository.profile, [1, 2], workers=2, progress=print)
 assert_type(pussycache.peek(repository.get_user, 1), str | Missing)
 
 
@@ -110,6 +135,8 @@ pussycache.forget(users.get_user, "one")  # pyright: ignore[reportArgumentType]
 slow("one")  # pyright: ignore[reportArgumentType]
 Cached(ttl="one")  # pyright: ignore[reportArgumentType]
 Cached(guard="one")  # pyright: ignore[reportArgumentType]
+Cached(stale_for="one")  # pyright: ignore[reportArgumentType]
+Cached(errors={"one": 5})  # pyright: ignore[reportArgumentType]
 
 
 # Instruments: a callable among the calls is checked against the object.
