@@ -1,4 +1,4 @@
-"""What callers wait for when values expire, with `stale_for` and without; and what a batch costs."""
+"""What callers wait for when values expire, with `stale_for` and without; what a batch costs."""
 
 from __future__ import annotations
 

@@ -170,7 +170,9 @@ def test_while_a_writer_is_at_work(item):
     with pussycache.writing(proxy.rename, 2):
         assert numbers(proxy.get_users([1, 2])) == {1: 1, 2: 3}
         assert numbers(proxy.get_users([1, 2])) == {1: 1, 2: 4}
-    assert numbers(proxy.get_users([1, 2])) == {1: 1, 2: 5}
+        proxy.get_users([2, 8])
+        assert proxy.calls[-1] == [2, 8]
+    assert numbers(proxy.get_users([1, 2])) == {1: 1, 2: 7}
 
 
 @SHARED
@@ -348,6 +350,24 @@ def test_an_interrupted_batch_leaves_no_load_behind():
         proxy.get_users([1, 2])
     assert not proxy.get_users.__pussycache__.table(proxy).flights
     proxy.act = lambda: None
+    assert set(proxy.get_users([1, 2])) == {1, 2}
+
+
+def test_a_batch_that_fails_before_its_load_leaves_none_behind(monkeypatch):
+    """Whatever goes wrong between entering the loads and making the call, the ids are free."""
+    proxy = wrapped()
+    begun = batches._begun
+
+    def failing(plan, table, one, again):
+        if one.id == 2:
+            raise MemoryError
+        return begun(plan, table, one, again)
+
+    monkeypatch.setattr(batches, "_begun", failing)
+    with pytest.raises(MemoryError):
+        proxy.get_users([1, 2])
+    monkeypatch.undo()
+    assert not proxy.get_users.__pussycache__.table(proxy).flights
     assert set(proxy.get_users([1, 2])) == {1, 2}
 
 

@@ -226,6 +226,17 @@ def test_a_loop_that_closes_before_its_refresh_is_in_nobodys_way(clock):
     assert not background._under_way
 
 
+def test_who_comes_late_renews_nothing(clock):
+    """Who saw an old entry that has been renewed since starts no refresh of the new one."""
+    proxy = wrapped(stale_for=5)
+    proxy.read(1)
+    table = proxy.read.__pussycache__.table(proxy)
+    ((key, entry),) = table.entries.items()
+    assert table.begin_again(key, (1,), entry) is not None
+    pussycache.refresh(proxy.read, 1)
+    assert table.begin_again(key, (1,), entry) is None
+
+
 def test_a_proxy_without_the_policy_serves_no_old_value(clock):
     """What one proxy of an object keeps beyond its ttl is not served by another that does not."""
     source, cache = Source(), MemoryCache()
@@ -292,13 +303,13 @@ def test_an_object_is_not_kept_alive_for_a_refresh(clock, monkeypatch):
     proxy.read(1)
     clock.advance(10)
     proxy.read(1)
-    alive, loads = weakref.ref(source), source.loads
+    alive, table = weakref.ref(source), proxy.read.__pussycache__.table(proxy)
     assert len(jobs) == 1
     del source, proxy
     gc.collect()
     assert alive() is None
     jobs.pop()()
-    assert loads == 1
+    assert (table.loads, table.failures, table.flights) == (1, 0, {})
     assert not background._under_way
 
 
@@ -367,18 +378,25 @@ def _no_thread(thread):
 def test_a_forked_child_has_threads_of_its_own(clock, gate, until):
     """A child that was forked during a refresh refreshes by itself."""
     proxy = wrapped(stale_for=5)
-    proxy.read(1)
-    proxy.act = gate.hold
+    for key in (1, 2):
+        proxy.read(key)
     clock.advance(10)
+    # One thread has nothing to do, and another one has.
+    proxy.read(2)
+    until(lambda: background._pool._idle > 0, "no thread is idle")
+    proxy.act = gate.hold
     proxy.read(1)
     gate.reached()
+    until(lambda: background._pool._idle == 0 or background._pool._threads > 1, "no thread works")
+    background._pool.submit(lambda: None, at_once=True)
+    until(lambda: background._pool._idle > 0, "no thread is idle")
     child = os.fork()
     if not child:
         code = 1
         try:
             proxy.act = lambda: None
             if proxy.read(1) == 1:
-                until(lambda: proxy.read(1) == 3)
+                until(lambda: proxy.read(1) > 3)
                 code = 0
         finally:
             os._exit(code)
@@ -673,9 +691,12 @@ def test_idle_ttl_forgets_what_is_not_used(clock):
     """A value is good for so long after its last use, and each use moves that on."""
     proxy = pussycache.wrap(Source(), cached_methods={"read": Cached(idle_ttl=10)})
     proxy.read(1)
+    (entry,) = proxy.read.__pussycache__.table(proxy).entries.values()
     for step in (9.9, 0, 0.1, 9.9, 5, 9.9):
         clock.advance(step)
         assert proxy.read(1) == 1
+        # So that the next hit is a quick one.
+        assert entry.expires > clock()
     clock.advance(10)
     assert pussycache.peek(proxy.read, 1) is pussycache.MISSING
     assert len(pussycache.cache_of(proxy)) == 0

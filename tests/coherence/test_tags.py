@@ -210,6 +210,36 @@ def test_while_a_writer_of_the_tag_is_at_work(tags):
     assert [proxy.post(1)[0], proxy.post(1)[0]] == [5, 5]
 
 
+@BOTH
+def test_a_load_that_begins_in_a_write_and_ends_after_it(tags, gate, spawn):
+    """What began before the write had ended is not stored, however late it ends."""
+    proxy = wrapped(tags)
+    with pussycache.writing(proxy.rename, "ada"):
+        proxy.act = gate.hold
+        early = spawn(proxy.post, 1)
+        gate.reached()
+        proxy.act = lambda: None
+    assert proxy.post(1)[0] == 2
+    pussycache.forget(proxy.post, 1)
+    gate.open()
+    assert early.result()[0] == 1
+    assert proxy.post(1)[0] == 3
+
+
+@BOTH
+def test_a_load_that_begins_in_a_write_and_ends_alone_after_it(tags, gate, spawn):
+    """Also where nobody has asked in between, it is not stored."""
+    proxy = wrapped(tags)
+    with pussycache.writing(proxy.rename, "ada"):
+        proxy.act = gate.hold
+        early = spawn(proxy.post, 1)
+        gate.reached()
+        proxy.act = lambda: None
+    gate.open()
+    assert early.result()[0] == 1
+    assert proxy.post(1)[0] == 2
+
+
 def test_a_writer_of_another_tag_is_in_nobodys_way():
     """Tags that a write does not name are served, stored and shared meanwhile."""
     proxy = wrapped(["author:ada"])

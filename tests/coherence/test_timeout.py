@@ -169,6 +169,8 @@ def test_inside_a_write_the_load_runs_where_it_is_called():
     with pussycache.writing(proxy.write, 1):
         proxy.outer(2)
     assert proxy.threads == {threading.current_thread()}
+    assert not proxy.outer.__pussycache__.table(proxy).flights
+    assert proxy.outer(2) == 1
 
 
 def test_loads_within_loads_do_not_wait_for_one_another(until):

@@ -50,8 +50,7 @@ def bare(error: E, depth: int = 0) -> E:
     cause = error.__cause__
     made.__cause__ = None if cause is None or depth == _DEEPEST else bare(cause, depth + 1)
     made.__suppress_context__ = error.__suppress_context__
-    made.__context__ = None
-    return made.with_traceback(None)
+    return made
 
 
 def _alike(error: E) -> E:
