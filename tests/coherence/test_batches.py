@@ -6,7 +6,7 @@ import pytest
 
 import pussycache
 from pussycache import MISSING, Cached, ConfigurationError, Each, Forget, cached, invalidates
-from pussycache.engine import batches
+from pussycache.engine import batches, flow
 from pussycache.testing import FakeClock
 
 
@@ -528,3 +528,14 @@ def test_operations_on_one_result():
     with pytest.raises(ConfigurationError, match="use the method that its item= names"):
         pussycache.peek(proxy.get_users, [1])
     assert pussycache.bypass(proxy.get_users, [1]) == {1: (1, "en", 1)}
+
+
+def test_no_batch_waits_for_ever(monkeypatch):
+    """An id whose load does not end is loaded by the batch that has waited long enough."""
+    monkeypatch.setattr(flow, "PATIENCE", 0.01)
+    proxy = wrapped()
+    table = proxy.get_users.__pussycache__.table(proxy)
+    key = proxy.get_users.__pussycache__.plan(table).encode((3, "en"), None)
+    assert table.begin_anew(key, (3, "en")) is not None
+    assert set(proxy.get_users([3, 4])) == {3, 4}
+    assert proxy.calls == [[4], [3]]

@@ -18,6 +18,7 @@ from pussycache.engine.singleflight import (
     ABANDONED,
     ALONE,
     LOADING,
+    OVERDUE,
     Failure,
     Flight,
     in_a_write,
@@ -181,7 +182,8 @@ def _load(
                 wait_over(innermost, flight)
         if outcome is ABANDONED:
             anew.append(one)
-        elif outcome is ALONE:
+        elif outcome is ALONE or outcome is OVERDUE:
+            # Also for a load that takes for ever: this one begins later, and ends by itself.
             alone.append(one)
         elif type(outcome) is Failure:
             return outcome, []
