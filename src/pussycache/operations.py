@@ -9,8 +9,7 @@ from __future__ import annotations
 import inspect
 import math
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, overload
 
 from pussycache.compile import Handle
 from pussycache.engine import clock, drivers, tasks
@@ -61,8 +60,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(NamedTuple):
     """Why a call would hit or miss, in fields and, as text, in one line.
 
     ``reason`` is ``"hit"`` or one of ``never-cached``, ``expired``, ``invalidated``, ``evicted``,

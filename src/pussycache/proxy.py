@@ -31,7 +31,7 @@ __all__ = ["BaseProxy", "cache_of", "wrap"]
 T = TypeVar("T")
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class About:
     """What a proxy was told, so that another one can be told the same; and what it came to."""
 

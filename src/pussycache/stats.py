@@ -7,13 +7,12 @@ a miss; only the one that loads records the load.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from typing import NamedTuple
 
 __all__ = ["CacheInfo"]
 
 
-@dataclass(frozen=True, slots=True)
-class CacheInfo:
+class CacheInfo(NamedTuple):
     """What happened so far to the calls of one method, or of all methods of an object.
 
     ``hits`` were answered from the cache. ``misses`` were not, also where another caller's load was
@@ -56,6 +55,4 @@ class CacheInfo:
     @classmethod
     def total(cls, parts: Iterable[CacheInfo]) -> CacheInfo:
         """Add up the figures of several methods."""
-        return cls(
-            *[sum(column) for column in zip(*[astuple(part) for part in parts], strict=True)]
-        )
+        return cls(*[sum(column) for column in zip(*parts, strict=True)])
