@@ -241,7 +241,7 @@ store(
         /* Whoever took the entry out or replaced it took it for an admitted one. */
     }
     PyObject *admit = Py_XNewRef(SLOT(table, miss->admit));
-    PyObject *given[] = {table, key};
+    PyObject *given[] = {table, entry};
     *dropped = admit == NULL ? NULL : PyObject_Vectorcall(admit, given, 2, NULL);
     Py_XDECREF(admit);
     return *dropped == NULL ? -1 : 1;
@@ -281,6 +281,17 @@ finish_locked(
         Py_XSETREF(*dropped, PyObject_CallMethod(table, "distrust", NULL));
         done = *dropped == NULL ? -1 : 1;
     }
+    else if (done < 0) {
+        /* A signal, it may be in the midst of what the policy notes. */
+        PyObject *error = taken_error();
+        PyObject *over = PyObject_CallMethod(SLOT(table, miss->home), "start_over", NULL);
+        if (over == NULL) {
+            PyErr_Clear();
+        }
+        Py_XDECREF(over);
+        raise_again(error);
+        Py_DECREF(error);
+    }
     return done < 0 ? -1 : 0;
 }
 
@@ -300,6 +311,12 @@ finish(
     int done = finish_locked(hit, table, key, flight, values, entry, &dropped);
     PyObject *error = done < 0 ? taken_error() : NULL;
     int released = call_slot(table, miss->release);
+    if (error == NULL && released == 0 && dropped != NULL && PyTuple_CheckExact(dropped)) {
+        /* The policy has something to do that must not be done under the lock. */
+        PyObject *after = PyObject_CallNoArgs(PyTuple_GET_ITEM(dropped, 1));
+        released = after == NULL ? -1 : 0;
+        Py_XDECREF(after);
+    }
     Py_XDECREF(dropped);
     Py_DECREF(entry);
     if (error != NULL) {
@@ -378,11 +395,12 @@ enter(const Hit *hit, PyObject *table, PyObject *key, PyObject *flight)
     return entered;
 }
 
+/* Whether loads are stored there, as they are. */
 static bool
 is_open(const Miss *miss, PyObject *table)
 {
     PyObject *home = SLOT(table, miss->home);
-    PyObject *open = home == NULL ? NULL : PyObject_GetAttrString(home, "open_to_loads");
+    PyObject *open = home == NULL ? NULL : PyObject_GetAttrString(home, "plainly_open");
     if (open == NULL) {
         PyErr_Clear();
     }

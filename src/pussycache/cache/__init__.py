@@ -6,7 +6,8 @@
 from pussycache.cache.base import Cache
 from pussycache.cache.memory import MemoryCache
 from pussycache.cache.null import NullCache
+from pussycache.cache.removals import Removal
 
 BaseCacheBackend = MemoryCache
 
-__all__ = ["BaseCacheBackend", "Cache", "MemoryCache", "NullCache"]
+__all__ = ["BaseCacheBackend", "Cache", "MemoryCache", "NullCache", "Removal"]

@@ -9,6 +9,7 @@ import os
 import weakref
 from typing import TYPE_CHECKING, Final, Protocol
 
+from pussycache.cache.expiry import janitor
 from pussycache.cache.reclaim import reclaimer
 from pussycache.engine import background, singleflight
 
@@ -25,6 +26,9 @@ class Watched(Protocol):
 
     def forget_others(self) -> None:
         """Forget the loads and the writers of threads that are not here."""
+
+    def expect_again(self) -> None:
+        """Call the janitor again, when next it is used."""
 
 
 _caches: Final[weakref.WeakSet[Watched]] = weakref.WeakSet()
@@ -52,6 +56,7 @@ def watch_writers(writers: Writers) -> None:
 
 
 def _before() -> None:
+    janitor.pause()
     # With all locks in hand no other thread is in the midst of anything.
     for cache in list(_caches):
         cache.lock.acquire()
@@ -59,14 +64,19 @@ def _before() -> None:
 
 
 def _after() -> None:
+    # Not started again at once: Python warns of a process that has other threads when it forks.
+    janitor.resume()
     while _held:
-        _held.pop().lock.release()
+        cache = _held.pop()
+        cache.expect_again()
+        cache.lock.release()
 
 
 def _in_child() -> None:
     singleflight.forget_others()
     reclaimer.forget_others()
     background.forget_others()
+    janitor.forget_others()
     for cache in _held:
         cache.forget_others()
     for writers in list(_writers):

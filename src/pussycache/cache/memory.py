@@ -10,31 +10,48 @@ import _thread
 import math
 import weakref
 from collections import deque
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pussycache.cache.base import Cache
-from pussycache.cache.eviction import SecondChance
+from pussycache.cache.eviction import LazyTinyLfu
+from pussycache.cache.expiry import Expiry, janitor
 from pussycache.cache.forks import watch
 from pussycache.cache.reclaim import reclaimer
+from pussycache.cache.removals import Removals
+from pussycache.cache.weights import WeighedTinyLfu, size_of
 from pussycache.declare.keys import Unkeyable, encode
 from pussycache.declare.policy import seconds
 from pussycache.engine import background
 from pussycache.engine.clock import read
 from pussycache.engine.entry import Cause, Entry, History
+from pussycache.engine.failures import Remembered
 from pussycache.engine.generations import Table
 from pussycache.engine.scopes import Scope
 from pussycache.engine.tags import Tags
 from pussycache.errors import ConfigurationError
-from pussycache.types import MISSING
+from pussycache.types import MISSING, Missing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import timedelta
 
     from pussycache.cache.base import Timeout
-    from pussycache.engine.home import Lock
+    from pussycache.cache.removals import Removal
+    from pussycache.engine.home import Lock, RemovalCause
 
 __all__ = ["MemoryCache"]
+
+
+# So many entries are thrown out, or looked at, before the lock is given back.
+_AT_ONCE: Final = 256
+
+
+class _Cleared(Cause):
+    """The whole cache was cleared."""
+
+    __slots__ = ()
 
 
 class MemoryCache(Cache):
@@ -44,7 +61,14 @@ class MemoryCache(Cache):
         `None`, the default, for ever.
     :param max_entries: how many entries are kept, of all objects and methods together (default
         10,000); `None` for no bound.
-    :raises ConfigurationError: for a negative ttl or a bound that is no positive number.
+    :param max_bytes: how much all entries may weigh together; `None`, the default, for no bound.
+        One that alone is heavier is returned to its caller and not stored.
+    :param weigh: ``weigh(key, value)`` says what an entry weighs, a number that is not negative;
+        ``key`` is the key given to `set`, or the tuple of the call's arguments. By default about
+        how many bytes it takes, containers with what is in them. An entry whose weighing fails is
+        not stored.
+    :raises ConfigurationError: for a negative ttl, a bound that is no positive number, or ``weigh``
+        without ``max_bytes``.
 
     Thread-safe; one cache may serve threads and event loops at once. Expiry is exact and told by a
     monotonic clock. A pickled or deep-copied cache is an empty one with the same settings.
@@ -59,22 +83,39 @@ class MemoryCache(Cache):
     open_to_loads = True
 
     def __init__(
-        self, ttl: float | int | timedelta | None = None, max_entries: int | None = 10_000
+        self,
+        ttl: float | int | timedelta | None = None,
+        max_entries: int | None = 10_000,
+        max_bytes: float | None = None,
+        weigh: Callable[[Any, Any], float] | None = None,
     ) -> None:
         self.ttl = None if ttl is None else seconds(ttl, "ttl")
-        if max_entries is not None and (type(max_entries) is not int or max_entries < 1):
-            raise ConfigurationError(
-                f"max_entries must be a positive number or None, not {max_entries!r}; "
-                "None is no bound, and to store nothing use NullCache()"
-            )
-        self.max_entries = max_entries
+        self.max_entries = _entries(max_entries)
+        self.max_bytes = _bytes(max_bytes)
+        if weigh is not None and max_bytes is None:
+            raise ConfigurationError("weigh says what entries weigh; bound that with max_bytes=")
+        if weigh is not None and not callable(weigh):
+            raise ConfigurationError(f"weigh must be a callable weigh(key, value), not {weigh!r}")
+        self._weigh = weigh
         # Reentrant: a key's own __eq__, or garbage collected meanwhile, may come back to us.
         self.lock: Lock = _thread.RLock()
         self.history = History()
         self.tags = Tags(self.lock)
-        room = math.inf if max_entries is None else max_entries
         self.garbage: deque[Any] = deque()
-        self.budget = SecondChance(room, self.history.evicted, self.garbage)
+        self.removals = Removals()
+        self.watched = max_bytes is not None
+        room = math.inf if max_entries is None else max_entries
+        self.budget: LazyTinyLfu
+        if max_bytes is None:
+            self.budget = LazyTinyLfu(room, self.history.evicted, self.garbage)
+        else:
+            self.budget = WeighedTinyLfu(room, max_bytes, self.history.evicted, self.garbage)
+        self.expiry = Expiry(self.budget, self._expire)
+        self.budget.sooner = self._sooner
+        self.budget.chore = self._look_for_expired
+        self.budget.after = self.sweep
+        self._is_expecting = False
+        self.plainly_open = self.open_to_loads and not self.watched
         self._plain = Table(self, "")
         self._scopes: dict[int, tuple[weakref.ref[Any], weakref.ref[Scope]]] = {}
         self._named: weakref.WeakValueDictionary[Any, Scope] = weakref.WeakValueDictionary()
@@ -82,20 +123,116 @@ class MemoryCache(Cache):
         watch(self)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(ttl={self.ttl!r}, max_entries={self.max_entries!r})"
+        bytes_too = "" if self.max_bytes is None else f", max_bytes={self.max_bytes!r}"
+        entries = f"max_entries={self.max_entries!r}"
+        return f"{type(self).__name__}(ttl={self.ttl!r}, {entries}{bytes_too})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.ttl, self.max_entries)
+        weights = () if self.max_bytes is None else (self.max_bytes, self._weigh)
+        return type(self), (self.ttl, self.max_entries, *weights)
 
     def __len__(self) -> int:
         with self.lock:
             self._bury()
-            for table, key in self.budget.expired(read()):
-                table.remove(key)
-                self.history.note(table.serial, key, "expired")
+            self.expiry.everything(read())
             live = self.budget.live
         self.sweep()
         return live
+
+    # The bounds.
+
+    @property
+    def weight(self) -> float:
+        """What all entries weigh together, in bytes or as ``weigh`` says; 0 without max_bytes."""
+        with self.lock:
+            return self.budget.weight if isinstance(self.budget, WeighedTinyLfu) else 0
+
+    def resize(
+        self,
+        max_entries: int | Missing | None = MISSING,
+        max_bytes: float | Missing | None = MISSING,
+    ) -> None:
+        """Give the cache other bounds; what is left out stays, `None` is no bound.
+
+        When it returns, the cache is within them. Much is thrown out in slices: other threads wait
+        for none of it.
+
+        :raises ConfigurationError: for a bound that is no positive number, and for ``max_bytes``
+            where the cache was made without it, because then its entries were not weighed.
+
+        >>> from pussycache import MemoryCache
+        >>> cache = MemoryCache()
+        >>> cache.set_many({"a": 1, "b": 2, "c": 3})
+        []
+        >>> cache.resize(max_entries=2)
+        >>> len(cache)
+        2
+        """
+        entries = None if isinstance(max_entries, Missing) else _entries(max_entries)
+        weight = None if isinstance(max_bytes, Missing) else _bytes(max_bytes)
+        budget = self.budget
+        if not isinstance(max_bytes, Missing):
+            if not isinstance(budget, WeighedTinyLfu):
+                raise ConfigurationError(
+                    "max_bytes cannot be set later: what is stored has not been weighed; make the "
+                    "cache with max_bytes="
+                )
+            with self.lock:
+                self.max_bytes = weight
+                budget.most = math.inf if weight is None else weight
+        if not isinstance(max_entries, Missing):
+            with self.lock:
+                self.max_entries = entries
+                budget.resize(math.inf if entries is None else entries)
+        while self._shrink():
+            pass
+        self.sweep()
+
+    def _shrink(self) -> bool:
+        if not self.budget.is_over():
+            return False
+        with self.lock:
+            gone = self.budget.shrink(_AT_ONCE)
+        # What is in it is freed with it, outside the lock.
+        return bool(gone)
+
+    def on_removal(self, listener: Callable[[Removal], object]) -> Callable[[], None]:
+        """Have a function told of each entry that is gone from now on; returns what ends that.
+
+        It is given a `Removal` with ``method``, ``key``, ``value`` and ``cause``, in the thread
+        that removed the entry or in one of the library's own, soon after, and while no lock is
+        held. An exception in it is logged (logger ``pussycache``), counted
+        (``cache.removals.failures``), and goes no further.
+
+        >>> from pussycache import MemoryCache
+        >>> cache = MemoryCache(max_entries=1)
+        >>> stop = cache.on_removal(lambda removal: print(removal.key, removal.cause))
+        >>> cache.set("a", 1)
+        >>> cache.set("b", 2)
+        a size
+        >>> stop()
+        """
+        # By identity: a listener that was added twice is told twice, and ended one at a time.
+        one: tuple[Callable[[Removal], object], ...] = (listener,)
+        with self.lock:
+            self.removals.listeners += one
+            self.watched, self.plainly_open = True, False
+            self.budget.tell(self.removed)
+
+        def stop() -> None:
+            nonlocal one
+            with self.lock:
+                mine, one = one, ()
+                kept = list(self.removals.listeners)
+                for known in mine:
+                    kept.remove(known)
+                self.removals.listeners = tuple(kept)
+                if not kept:
+                    self.watched = isinstance(self.budget, WeighedTinyLfu)
+                    self.plainly_open = self.open_to_loads and not self.watched
+                    self.budget.tell(None)
+
+        return stop
 
     # Whose entries they are.
 
@@ -161,7 +298,20 @@ class MemoryCache(Cache):
         self.garbage.append((entries, partial(self._farewell, table, cause)))
 
     def sweep(self) -> None:
-        """Free what was thrown away, once this thread holds no lock."""
+        """Free what was thrown away, once this thread holds no lock, and tell who wants to know."""
+        if self.lock._is_owned():  # type: ignore[attr-defined]
+            return
+        if self.watched:
+            while self._shrink():
+                pass
+        self._free()
+        if self._is_expecting:
+            self._is_expecting = False
+            janitor.expect(self)
+        if self.removals.pending:
+            self.removals.tell()
+
+    def _free(self) -> None:
         while self.garbage and not self.lock._is_owned():  # type: ignore[attr-defined]
             try:
                 thrown = self.garbage.popleft()
@@ -176,6 +326,71 @@ class MemoryCache(Cache):
         if isinstance(entry, Entry):
             table.hits += entry.hits
             self.history.note(table.serial, key, "invalidated", cause)
+            if self.watched:
+                # Not under the lock: neither a sweep nor the reclaimer holds it.
+                self.removed(
+                    table, key, entry, "cleared" if type(cause) is _Cleared else "invalidated"
+                )
+                self.removals.tell()
+
+    def start_over(self) -> None:
+        """Forget everything, when the policy was interrupted and what it notes is out of step."""
+        with self.lock:
+            for table in self._tables():
+                table.distrust("an interrupt")
+            self.budget.start_over()
+
+    # What is asked for entries that have a weight, or where somebody is told of them.
+
+    def weight_of(self, table: Table, values: tuple[Any, ...], value: Any) -> float | str | None:
+        """Weigh an entry; `None` if there is no need to, a text if it cannot be stored."""
+        if not isinstance(self.budget, WeighedTinyLfu):
+            return None
+        key = values[0] if table is self._plain else values
+        try:
+            if type(value) is Remembered:
+                value = value.again()
+            weight = (self._weigh or size_of)(key, value)
+            if not weight >= 0:
+                raise ValueError(f"an entry cannot weigh {weight!r}")
+        except Exception as error:
+            import logging
+
+            logging.getLogger("pussycache").exception(
+                "an entry could not be weighed, and is not stored", extra={"method": table.name}
+            )
+            return f"it could not be weighed: {error!r}"
+        if weight > self.budget.most:
+            return f"it weighs {weight:,}, and the whole cache may weigh {self.budget.most:,}"
+        return weight
+
+    def removed(self, table: Table, key: Any, entry: Entry, cause: RemovalCause) -> None:
+        """Remember to tell of an entry that is gone."""
+        if entry.deadline <= read():
+            cause = "expired"
+        elif not table.current(entry):
+            # Since its tag was forgotten; that looks for nobody.
+            cause = "invalidated"
+        self.removals.note(table, key, entry, cause)
+
+    # What has expired.
+
+    def _sooner(self, expires: float) -> None:
+        self.expiry.note(expires)
+        # A thread is not started under the lock.
+        self._is_expecting = True
+
+    def _expire(self, table: Table, key: Any) -> None:
+        # A key that refuses to be compared: nobody finds it, and nobody can take it out.
+        with suppress(Exception):
+            table.remove(key, "expired")
+        self.history.note(table.serial, key, "expired")
+
+    def _look_for_expired(self) -> None:
+        # Nobody else may: where no thread can be started, this is all there is.
+        now = read()
+        if self.expiry.is_due(now):
+            self.expiry.step(_AT_ONCE, now)
 
     # The vocabulary.
 
@@ -187,7 +402,7 @@ class MemoryCache(Cache):
         return entry.value
 
     def set(self, key: Any, value: Any, timeout: Timeout = MISSING) -> None:
-        self._plain.put(_place(key), (), value, self._until(timeout))
+        self._plain.put(_place(key), (key,), value, self._until(timeout))
 
     def add(self, key: Any, value: Any, timeout: Timeout = MISSING) -> bool:
         place, until = _place(key), self._until(timeout)
@@ -195,7 +410,7 @@ class MemoryCache(Cache):
             entry = self._plain.entries.get(place)
             if entry is not None and entry.expires > read():
                 return False
-            return self._plain.put(place, (), value, until)
+            return self._plain.put(place, (key,), value, until)
 
     def touch(self, key: Any, timeout: Timeout = MISSING) -> bool:
         place, until = _place(key), self._until(timeout)
@@ -203,7 +418,7 @@ class MemoryCache(Cache):
             entry = self._plain.entries.get(place)
             if entry is None or entry.expires <= read():
                 return False
-            self._plain.put(place, (), entry.value, until)
+            self._plain.put(place, (key,), entry.value, until)
             return True
 
     def delete(self, key: Any) -> bool:
@@ -216,17 +431,15 @@ class MemoryCache(Cache):
             if entry is None or entry.expires <= read():
                 raise ValueError(f"Key {key!r} not found")
             number: int = entry.value + delta
-            self._plain.put(place, (), number, entry.expires)
+            self._plain.put(place, (key,), number, entry.expires)
             return number
 
     def clear(self) -> None:
         with self.lock:
             self._bury()
-            cause = Cause("clear")
-            self._plain.forget_all(cause)
-            for scope in self._all_scopes():
-                for table in list(scope.tables.values()):
-                    table.forget_all(cause)
+            cause = _Cleared("clear")
+            for table in self._tables():
+                table.forget_all(cause)
         self.sweep()
 
     def close(self) -> None:
@@ -240,15 +453,40 @@ class MemoryCache(Cache):
         for scope in self._all_scopes():
             scope.forget_others()
 
+    def expect_again(self) -> None:
+        """Call the janitor again, when next this is used: see forks.py."""
+        self._is_expecting = not self.expiry.idle
+
     def _all_scopes(self) -> list[Scope]:
         owned = [known[1]() for known in list(self._scopes.values())]
         return [*list(self._named.values()), *(scope for scope in owned if scope is not None)]
+
+    def _tables(self) -> list[Table]:
+        scopes = self._all_scopes()
+        return [self._plain, *(table for one in scopes for table in list(one.tables.values()))]
 
     def _until(self, timeout: Timeout) -> float | None:
         lasting = self.lasting(timeout)
         if lasting is None:
             return math.inf
         return read() + lasting if lasting > 0 else None
+
+
+def _entries(bound: int | None) -> int | None:
+    if bound is not None and (type(bound) is not int or bound < 1):
+        raise ConfigurationError(
+            f"max_entries must be a positive number or None, not {bound!r}; "
+            "None is no bound, and to store nothing use NullCache()"
+        )
+    return bound
+
+
+def _bytes(bound: float | None) -> float | None:
+    if bound is not None and (type(bound) not in (int, float) or not bound > 0):
+        raise ConfigurationError(
+            f"max_bytes must be a positive number or None, not {bound!r}; None is no bound"
+        )
+    return bound
 
 
 def _gone(cache: weakref.ref[MemoryCache], ident: int, reference: object) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from pussycache.engine.speed import use_clock
 
-__all__ = ["chance", "disabled", "hot", "read", "replaced", "switches", "wall"]
+__all__ = ["chance", "disabled", "hot", "is_real", "read", "replaced", "switches", "wall"]
 
 hot: Final[dict[str, Any]] = {
     "__builtins__": builtins,
@@ -38,6 +38,11 @@ def read() -> float:
     return time_now
 
 
+def is_real() -> bool:
+    """Whether that is the computer's clock, and not one that a test has put in its place."""
+    return hot["time"] is time.monotonic
+
+
 _dice: Callable[[], float] | None = None
 
 
@@ -48,7 +53,7 @@ def chance() -> float:
         # Asked for only here: most programs spread nothing.
         from random import Random
 
-        _dice = Random(0 if hot["time"] is not time.monotonic else None).random
+        _dice = Random(None if is_real() else 0).random
     return _dice()
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pussycache.engine.guard import Seal
     from pussycache.engine.staleness import Age
 
-__all__ = ["Cause", "Entry", "History", "Tended"]
+__all__ = ["Cause", "Entry", "History", "Tended", "Weighed"]
 
 
 class Entry:
@@ -62,10 +62,10 @@ class Tended(Entry):
     refreshed, or served though it is old. ``used`` is when it was last used, where it is forgotten
     for want of use. ``writes`` is how many invalidations there had been when it was stored.
     With ``tags``, it is good for as long as none was forgotten since it ``began`` to be loaded: see
-    tags.py.
+    tags.py. It has a ``weight`` only in a cache that is bounded by weight.
     """
 
-    __slots__ = ("age", "began", "seal", "tags", "used", "writes")
+    __slots__ = ("age", "began", "seal", "tags", "used", "weight", "writes")
 
     began: int
     tags: tuple[str, ...]
@@ -74,6 +74,7 @@ class Tended(Entry):
     age: Age | None
     seal: Seal | None
     used: float
+    weight: float
 
     def __init__(self, age: Age | None = None, seal: Seal | None = None) -> None:
         self.age = age
@@ -106,6 +107,14 @@ class Tended(Entry):
             self.used = read()
             if self.expires > 0.0:
                 self.expires = self.renewed()
+
+
+class Weighed(Entry):
+    """A plain entry of a cache that is bounded by weight; only there does it cost the memory."""
+
+    __slots__ = ("weight",)
+
+    weight: float
 
 
 _SHOWN: Final = 40

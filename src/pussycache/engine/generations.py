@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pussycache.declare.keys import loose
 from pussycache.engine.clock import hot, read
-from pussycache.engine.entry import Cause, Entry, Tended
+from pussycache.engine.entry import Cause, Entry, Tended, Weighed
 from pussycache.engine.singleflight import ABANDONED, Flight
 from pussycache.errors import ConfigurationError
 from pussycache.stats import CacheInfo
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pussycache.engine.fences import Fence
-    from pussycache.engine.home import Home
+    from pussycache.engine.home import Home, RemovalCause
     from pussycache.engine.singleflight import Waiter
 
 
@@ -91,6 +91,7 @@ class Table:
         "timeouts",
         "uncacheable",
         "verified",
+        "weight",
     )
 
     def __init__(self, home: Home, name: str, scope: object = None) -> None:
@@ -112,6 +113,8 @@ class Table:
         self.mixed = False
         # Whether entries here carry tags: then loads note when they begin.
         self.tagged = False
+        # What the entries weigh together, where they have a weight.
+        self.weight = 0.0
         self._users: dict[int, weakref.ref[Any]] = {}
         self.forget_counts()
 
@@ -243,24 +246,34 @@ class Table:
         value: Any,
         expires: float,
         made: Tended | None = None,
+        weight: float | None = None,
     ) -> bool:
         """End a load and store what it brought, unless a write has overtaken it.
 
         :param made: the entry, where it was made already.
+        :param weight: what the entry weighs, where that is known already.
         """
-        dropped = None
+        dropped: Any = None
+        home = self.home
+        watched = home.watched
+        if watched and weight is None:
+            weighed = home.weight_of(self, values, value)
+            if isinstance(weighed, str):
+                self.leave(key, flight, failed=False, why=weighed)
+                return False
+            weight = weighed
         with self.lock:
             try:
                 self.loads += 1
                 flights, entries = self.flights, self.entries
                 if flights.get(key) is not flight:
-                    self.home.history.note(self.serial, key, "bypassed-by-write", _OVERTAKEN)
+                    home.history.note(self.serial, key, "bypassed-by-write", _OVERTAKEN)
                     return False
                 if made is not None and made.tags:
                     made.began = getattr(flight, "moment", -1)
-                    if self.home.tags.overtaken(made.tags, made.began):
+                    if home.tags.overtaken(made.tags, made.began):
                         del flights[key]
-                        self.home.history.note(self.serial, key, "bypassed-by-write", _OVERTAKEN)
+                        home.history.note(self.serial, key, "bypassed-by-write", _OVERTAKEN)
                         return False
                 # A load may have been entered while a writer raised its fence.
                 if self.hidden is None and not (self.fences and self.fenced(values)):
@@ -268,11 +281,14 @@ class Table:
                         # Some who read here do not look at the clock: a negative expiry sends
                         # everybody to `begin`, which does.
                         expires = -abs(expires)
-                    if made is None:
-                        entry = Entry()
-                    else:
+                    entry: Any
+                    if made is not None:
                         entry = made
                         made.writes = self.invalidations
+                    else:
+                        entry = Entry() if weight is None else Weighed()
+                    if weight is not None:
+                        entry.weight = weight
                     entry.value = value
                     entry.expires = expires
                     entry.hits = 0
@@ -285,12 +301,15 @@ class Table:
                         # To compare keys is to run their code, and that has written.
                         return False
                     if dropped is entry:
-                        dropped = self._admit(self, entry.key)
+                        dropped = self._admit(self, entry)
                     else:
                         # The dictionary keeps the key it has, and the entry its place in the queue.
                         entry.key = dropped.key
                         entries[key] = entry
                         self.hits += dropped.hits
+                        if watched:
+                            home.removed(self, entry.key, dropped, "replaced")
+                        dropped = home.budget.replaced(self, dropped, entry)
                 # Only now: whoever finds no load under way finds the entry.
                 if self.flights is not flights or flights.pop(key, None) is not flight:
                     self.remove(key)
@@ -298,15 +317,23 @@ class Table:
             except Exception:
                 self.distrust()
                 return False
+            except BaseException:
+                # A signal, it may be in the midst of what the policy notes.
+                home.start_over()
+                raise
         # What was replaced or thrown out is freed here, outside the lock.
+        if type(dropped) is tuple:
+            dropped[1]()
         del dropped
+        if watched:
+            home.sweep()
         return True
 
-    def distrust(self) -> None:
+    def distrust(self, why: str = "arguments that cannot be compared") -> None:
         """Begin anew: keys refuse to be compared, so nothing that is here, or runs now, can be
-        trusted to be found when it must be.
+        trusted to be found when it must be; or there is another reason, ``why``.
         """
-        self._replace(Cause("arguments that cannot be compared"))
+        self._replace(Cause(why))
         self.flights = {}
 
     def fail(
@@ -377,17 +404,28 @@ class Table:
         made: Tended | None = None,
     ) -> bool:
         """Store a value from outside: a write of one entry that begins and ends at once."""
+        weight = why = None
+        if self.home.watched:
+            weighed = self.home.weight_of(self, values, value)
+            if isinstance(weighed, str):
+                why = weighed
+            else:
+                weight = weighed
         with self.lock:
             fenced = self.hidden is not None or (self.fences and self.fenced(values))
-            if fenced or expires is None or not self.home.open_to_loads:
+            stored = False
+            if fenced or why or expires is None or not self.home.open_to_loads:
                 self.remove(key)
                 self.flights.pop(key, None)
-                return False
-            flight = self.flights[key] = Flight()
-            flight.values = values
-            flight.moment = self.home.tags.moment
-            stored = self.finish(key, flight, values, value, expires, made)
-            self.loads -= 1
+                if why and not fenced:
+                    self.rejected += 1
+                    self.home.history.note(self.serial, key, "not-stored", why)
+            else:
+                flight = self.flights[key] = Flight()
+                flight.values = values
+                flight.moment = self.home.tags.moment
+                stored = self.finish(key, flight, values, value, expires, made, weight)
+                self.loads -= 1
         self.home.sweep()
         return stored
 
@@ -479,7 +517,7 @@ class Table:
         if self.marks:
             self.home.discard(self, self.marks, cause)
             self.marks = {}
-        self.home.budget.left(len(kept))
+        self.home.budget.left_all(self, len(kept))
         self.home.discard(self, kept, cause)
 
     # Entries.
@@ -493,13 +531,15 @@ class Table:
         """The entries there are, also while a writer hides them."""
         return self.entries if self.hidden is None else self.hidden
 
-    def remove(self, key: Any) -> Entry | None:
+    def remove(self, key: Any, cause: RemovalCause = "invalidated") -> Entry | None:
         """Take out one entry."""
         entry = self.kept.pop(key, None)
         if entry is not None:
             self.hits += entry.hits
-            self.home.budget.left(1)
+            self.home.budget.left(self, entry)
             self.home.garbage.append(entry)
+            if self.home.watched:
+                self.home.removed(self, key, entry, cause)
             if self.indexes:
                 self.unindex(key)
         return entry
