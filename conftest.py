@@ -8,9 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+from patience import patient  # noqa: F401 - a fixture, of all tests
 from sybil import Sybil
 from sybil.parsers.myst import PythonCodeBlockParser, SkipParser
 from sybil.parsers.rest import DocTestParser
+
+# How long an example takes says nothing of it on a machine that has other things to do.
+settings.register_profile(
+    "patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
 
 SRC = Path(__file__).parent / "src"
 
@@ -24,10 +32,12 @@ pages = Sybil(
     parsers=[PythonCodeBlockParser(doctest_optionflags=ELLIPSIS), SkipParser()],
     patterns=["README.md", "docs/*.md"],
     setup=as_main,
+    fixtures=["patient"],
 )
 docstrings = Sybil(
     parsers=[DocTestParser(optionflags=ELLIPSIS)],
-    patterns=["src/pussycache/**/*.py", "src/pussycache/*.py"],
+    # Before Python 3.13 two stars stand for one folder.
+    patterns=["src/pussycache/*/*/*.py", "src/pussycache/*/*.py", "src/pussycache/*.py"],
 )
 
 pytest_collect_file = (pages + docstrings).pytest()

@@ -8,6 +8,8 @@ import sysconfig
 
 from setuptools import Extension, setup
 
+PARTS = ("module", "hit", "miss", "admit", "coroutine", "through", "watch")
+
 extensions = []
 # It is written against CPython's own structures; and without the GIL, counting a hit as it is done
 # there would be a race.
@@ -17,7 +19,7 @@ if platform.python_implementation() == "CPython" and not sysconfig.get_config_va
     extensions.append(
         Extension(
             "pussycache._speed",
-            [f"speed/{part}.c" for part in ("module", "hit", "miss", "coroutine", "through")],
+            [f"speed/{part}.c" for part in PARTS],
             depends=["speed/speed.h"],
             optional=True,
         )

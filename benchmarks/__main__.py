@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: runs all or some, prints the table, and keeps it in docs/benchmarks.md.
+"""`python -m benchmarks`: runs all or some, prints the tables, and keeps them in docs/.
 
 How anything is measured is the business of the module that measures it.
 """
@@ -20,12 +20,16 @@ from pathlib import Path
 from typing import Any
 
 import pussycache
-from benchmarks.measure import Figure, table
+from benchmarks import page, ratios
+from benchmarks.measure import Figure, amount, table
 
-NAMES = ("hit", "miss", "memory", "write", "fresh", "imports")
+NAMES = ("hit", "miss", "memory", "write", "threads", "pauses", "fresh", "imports", "beside")
 PEERS = ("async-lru", "cachebox", "cachetools")
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+RATIOS = RESULTS / "hit-ratios.json"
+# Of the traces that all libraries are asked for: the slowest takes 10 us for each access.
+MOST_ACCESSES = 500_000
 PAGE = ROOT / "docs" / "benchmarks.md"
 BEGIN, END = (
     "<!-- figures: written by `python -m benchmarks --write` -->",
@@ -39,19 +43,24 @@ def main() -> int:
     if options.render:
         _render()
         return 0
-    if options.python:
-        results = [_elsewhere(python, options) for python in options.python]
-    else:
-        results = [_here(options)]
+    if options.traces:
+        _measure_ratios(options)
+    results = []
+    for python in options.python or [None]:
+        result = _here(options) if python is None else _elsewhere(python, options)
+        results.append(result)
+        if options.write:
+            # At once: what comes after it may fail.
+            _keep(result)
     if options.json:
         print(json.dumps(results if options.python else results[0], indent=1))
     else:
         for result in results:
-            print(f"\n{_title(result)}: {_with(result)}\n")
+            print(f"\n{page.title(result)}: {_with(result)}\n")
             print(table(_figures(result)))
+            if "beside" in result:
+                print(f"\n{_beside(result)}")
     if options.write:
-        for result in results:
-            _keep(result)
         _render()
     over = [figure for result in results for figure in _figures(result) if not figure.ok]
     return 1 if options.check and over else 0
@@ -65,6 +74,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--check", action="store_true", help="exit with 1 if a figure is over")
     parser.add_argument("--write", action="store_true", help="keep it, and renew the page's tables")
     parser.add_argument("--render", action="store_true", help="renew them from what was kept")
+    parser.add_argument("--traces", type=Path, help="hit ratios, too, on the traces in this folder")
     parser.add_argument(
         "--python", action="append", metavar="EXE", help="run under this one; may be repeated"
     )
@@ -83,11 +93,16 @@ def _options() -> argparse.Namespace:
 
 def _here(options: argparse.Namespace) -> dict[str, Any]:
     figures = []
+    beside = {}
     began = time.perf_counter()
     for i, name in enumerate(options.names, 1):
         _progress(f"[{i}/{len(options.names)}] {name} ...")
         module = importlib.import_module(f"benchmarks.{name}")
         start = time.perf_counter()
+        if name == "beside":
+            beside = {"beside": module.measured(10 if options.quick else 1, _progress)}
+            _progress(f" {time.perf_counter() - start:.0f} s\n")
+            continue
         figures += [
             asdict(figure) | {"verdict": figure.verdict}
             for figure in module.figures(10 if options.quick else 1)
@@ -98,12 +113,13 @@ def _here(options: argparse.Namespace) -> dict[str, Any]:
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
         "extension": "pussycache._speed" in sys.modules,
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "date": _today(),
         "commit": _commit(),
         "cpu": _cpu(),
         "system": f"{platform.system()} {platform.machine()}",
         "peers": {name: importlib.metadata.version(name) for name in PEERS},
         "figures": figures,
+        **beside,
     }
 
 
@@ -117,6 +133,22 @@ def _elsewhere(python: str, options: argparse.Namespace) -> dict[str, Any]:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE)
     return json.loads(done.stdout)
+
+
+def _measure_ratios(options: argparse.Namespace) -> None:
+    most = MOST_ACCESSES // 10 if options.quick else MOST_ACCESSES
+    _progress("hit ratios:")
+    points = ratios.measured(options.traces, most, _progress)
+    _progress("\n")
+    if options.write:
+        RESULTS.mkdir(exist_ok=True)
+        peers = {name: importlib.metadata.version(name) for name in ratios.LIBRARIES}
+        kept = {"date": _today(), "commit": _commit(), "peers": peers, "points": points}
+        RATIOS.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def _today() -> str:
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
 def _progress(text: str) -> None:
@@ -155,9 +187,12 @@ def _figures(result: dict[str, Any]) -> list[Figure]:
     ]
 
 
-def _title(result: dict[str, Any]) -> str:
-    python = f"{result['implementation']} {result['python']}"
-    return f"{python}, with the C extension" if result["extension"] else python
+def _beside(result: dict[str, Any]) -> str:
+    values = result["beside"]["values"]
+    return "\n".join(
+        f"{name}: " + ", ".join(f"{peer} {amount(value, '')}" for peer, value in row.items())
+        for name, row in values.items()
+    )
 
 
 def _with(result: dict[str, Any]) -> str:
@@ -177,8 +212,8 @@ def _keep(result: dict[str, Any]) -> None:
 
 
 def _render() -> None:
-    """Write the page's tables from the runs that are kept."""
-    results = [json.loads(path.read_text()) for path in RESULTS.glob("*.json")]
+    """Write the pages' tables from the runs that are kept."""
+    results = [json.loads(path.read_text()) for path in RESULTS.glob("*.json") if path != RATIOS]
     results.sort(
         key=lambda r: (
             r["extension"],
@@ -186,26 +221,30 @@ def _render() -> None:
             [int(n) for n in r["python"].split(".")[:2]],
         )
     )
-    page = PAGE.read_text()
-    before, begin, rest = page.partition(BEGIN)
+    before, begin, rest = PAGE.read_text().partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise SystemExit(f"{PAGE} has lost its markers: {BEGIN} and {END}")
     PAGE.write_text(f"{before}{BEGIN}\n\n{_markdown(results)}\n\n{END}{after}")
-    _progress(f"renewed {PAGE.relative_to(ROOT)}\n")
+    hit_ratios = json.loads(RATIOS.read_text()) if RATIOS.exists() else None
+    for path in (PAGE, *page.render(results, hit_ratios)):
+        _progress(f"renewed {path.relative_to(ROOT)}\n")
 
 
 def _markdown(results: list[dict[str, Any]]) -> str:
     columns = {_short(result): _figures(result) for result in results}
+    # A run that was kept before there was a figure has none.
+    bounds = {f.name: f.cells()[4] for figures in columns.values() for f in figures}
+    shown = {
+        (title, f.name): f.shown if f.ok else f"**{f.shown}** over"
+        for title, figures in columns.items()
+        for f in figures
+    }
     lines = _rows(
         ["", "at most", *columns],
         [
-            [
-                figures[0].name,
-                figures[0].cells()[4],
-                *[f.shown if f.ok else f"**{f.shown}** over" for f in figures],
-            ]
-            for figures in zip(*columns.values(), strict=True)
+            [name, bound, *[shown.get((title, name), "-") for title in columns]]
+            for name, bound in bounds.items()
         ],
     )
     over = [
@@ -221,7 +260,7 @@ def _markdown(results: list[dict[str, Any]]) -> str:
         *over,
     ]
     for result in results:
-        lines += ["", f"### {_title(result)}", "", f"{_with(result)}.", ""]
+        lines += ["", f"### {page.title(result)}", "", f"{_with(result)}.", ""]
         lines += _rows(
             ["", "ours", "theirs", "ratio", "at most", ""],
             [figure.cells() for figure in _figures(result)],

@@ -13,10 +13,11 @@ import gzip
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 if not __package__:
     # Run as a file: see __main__.py for the other way.
@@ -62,6 +63,58 @@ def hit_ratio(keys: list[str], capacity: int) -> float:
     info = pussycache.info(proxy)
     assert info.hits + info.misses == len(keys), info
     return info.hits / len(keys)
+
+
+def measured(folder: Path, most: int, say: Callable[[str], object]) -> list[dict[str, Any]]:
+    """Return the same of all traces of no more accesses than that, and of other libraries', too."""
+    reference = json.loads((folder / "reference.json").read_text())
+    points = []
+    for name in reference:
+        path = folder / f"{name}.txt.gz"
+        keys = _keys(path, most) if path.exists() else []
+        if not keys:
+            continue
+        say(f" {name}")
+        for capacity, others in reference[name].items():
+            ratios = {"pussycache": hit_ratio(keys, int(capacity))}
+            for library, known in LIBRARIES.items():
+                ask = known(int(capacity))
+                ratios[library] = sum(map(ask, keys)) / len(keys)
+            ratios |= {peer: others[peer] for peer in ("OPT", *PEERS)}
+            points.append({"trace": name, "capacity": int(capacity), "ratios": ratios})
+    return points
+
+
+def _moka(capacity: int) -> Callable[[str], bool]:
+    import moka_py
+
+    cache = moka_py.Moka(capacity)
+
+    def ask(key: str) -> bool:
+        if cache.get(key) is not None:
+            return True
+        cache.set(key, True)
+        return False
+
+    return ask
+
+
+def _theine(capacity: int) -> Callable[[str], bool]:
+    import theine
+
+    cache = theine.Cache(capacity)
+
+    def ask(key: str) -> bool:
+        _, is_there = cache.get(key)
+        if not is_there:
+            cache.set(key, True)
+        return is_there
+
+    return ask
+
+
+# Those with a policy that the reference does not have.
+LIBRARIES = {"moka-py": _moka, "theine": _theine}
 
 
 def _options() -> argparse.Namespace:

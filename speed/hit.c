@@ -245,8 +245,8 @@ pc_answer(Hit *self, PyObject *owner, PyObject *const *values, PyObject **result
     return found;
 }
 
-static PyObject *
-hit_vectorcall(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+PyObject *
+pc_hit_vectorcall(PyObject *op, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
     Hit *self = (Hit *)op;
     Py_ssize_t given = PyVectorcall_NARGS(nargsf) - 1;
@@ -349,20 +349,21 @@ static PyObject *
 hit_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"fallback", "table_type", "entry_type", "names", "key_positions",
-                               "defaults", "timed",      "asynchronous",  "idle", NULL};
+                               "defaults", "timed",      "asynchronous",  "idle",  "watched",
+                               NULL};
     PyObject *fallback;
     PyObject *names = NULL, *positions = NULL, *defaults = NULL;
     PyTypeObject *table_type = NULL, *entry_type = NULL;
-    int timed = -1, asynchronous = 0, idle = 0;
+    int timed = -1, asynchronous = 0, idle = 0, watched = 0;
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "O|$O!O!O!O!O!ppp:Hit", keywords, &fallback, &PyType_Type, &table_type,
+            args, kwargs, "O|$O!O!O!O!O!pppp:Hit", keywords, &fallback, &PyType_Type, &table_type,
             &PyType_Type, &entry_type, &PyTuple_Type, &names, &PyTuple_Type, &positions,
-            &PyTuple_Type, &defaults, &timed, &asynchronous, &idle))
+            &PyTuple_Type, &defaults, &timed, &asynchronous, &idle, &watched))
     {
         return NULL;
     }
     if (!table_type || !entry_type || !names || !positions || !defaults || timed < 0) {
-        PyErr_SetString(PyExc_TypeError, "every argument but asynchronous and idle must be given");
+        PyErr_SetString(PyExc_TypeError, "every argument but asynchronous, idle and watched must be given");
         return NULL;
     }
     if (!PyCallable_Check(fallback)) {
@@ -374,7 +375,7 @@ hit_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (self == NULL) {
         return NULL;
     }
-    self->vectorcall = hit_vectorcall;
+    self->vectorcall = watched ? pc_watched_vectorcall : pc_hit_vectorcall;
     self->module = Py_NewRef(module);
     self->state = PyModule_GetState(module);
     self->fallback = Py_NewRef(fallback);
@@ -387,6 +388,7 @@ hit_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         || (self->hits = pc_slot_named(entry_type, "hits")) < 0
         || (self->value = pc_slot_named(entry_type, "value")) < 0
         || (idle && (self->used = pc_slot_named(entry_type, "used")) < 0)
+        || (watched && (self->watch = pc_slot_named(table_type, "watch")) < 0)
         || !set_parameters(self, names, positions, defaults))
     {
         Py_DECREF(self);

@@ -7,23 +7,12 @@
    that is there already, a rule that matches on arguments, is left to the functions in Python,
    before anything was done about it. */
 
+#include <math.h>
+
 #include "speed.h"
 
-struct Miss {
-    PyObject *plan;
-    PyObject *landed;
-    PyObject *abandoned;
-    PyObject *loading; /* the context variable */
-    PyObject *name;    /* of the method */
-    PyTypeObject *flight_type;
-    PyTypeObject *failure_type;
-    double lasting;
-    Py_ssize_t target; /* in the owner */
-    Py_ssize_t flights, fences, indexes, mixed, misses, loads, admit, acquire, release, home;
-    Py_ssize_t entry_key;
-    Py_ssize_t token; /* in a flight */
-    Py_ssize_t error; /* in a failure */
-};
+/* As in stats.py: the first bucket is for what took less than 2 ** -20 s. */
+enum { FIRST_BUCKET = -20, BUCKETS = 32 };
 
 static bool
 is_atom(PyObject *value)
@@ -45,8 +34,8 @@ is_usual(const Miss *miss, PyObject *table)
            && SLOT(table, miss->mixed) == Py_False;
 }
 
-static int
-count(PyObject *table, Py_ssize_t at)
+int
+pc_count(PyObject *table, Py_ssize_t at)
 {
     PyObject *number = SLOT(table, at);
     if (number == NULL || !PyLong_CheckExact(number)) {
@@ -61,6 +50,86 @@ count(PyObject *table, Py_ssize_t at)
     SLOT(table, at) = counted;
     Py_DECREF(number);
     return 0;
+}
+
+/* Note in a load when it began, and how long it took; nobody reads the slots before. */
+static int
+note_times(const Miss *miss, PyObject *flight, double begun, double ended)
+{
+    PyObject *from = PyFloat_FromDouble(begun), *took = PyFloat_FromDouble(ended - begun);
+    if (from == NULL || took == NULL) {
+        Py_XDECREF(from);
+        Py_XDECREF(took);
+        return -1;
+    }
+    Py_XSETREF(SLOT(flight, miss->begun), from);
+    Py_XSETREF(SLOT(flight, miss->took), took);
+    return 0;
+}
+
+/* As `place` of stats.py: in which bucket of the histogram a duration is counted. */
+static Py_ssize_t
+place_of(double seconds)
+{
+    int exponent = 0;
+    if (!(seconds > 0.0)) {
+        return 0;
+    }
+    frexp(seconds, &exponent);
+    Py_ssize_t place = (Py_ssize_t)exponent - FIRST_BUCKET;
+    return place < 0 ? 0 : place < BUCKETS ? place : BUCKETS - 1;
+}
+
+/* Whether there are both a sum and a histogram that a load's time can be added to here. */
+static bool
+is_timed(const Miss *miss, PyObject *table)
+{
+    PyObject *sum = SLOT(table, miss->load_time), *times = SLOT(table, miss->load_times);
+    return sum != NULL && PyFloat_CheckExact(sum) && times != NULL
+           && (times == Py_None
+               || (PyList_CheckExact(times) && PyList_GET_SIZE(times) == BUCKETS));
+}
+
+/* The histogram of a table, made if it has none; borrowed, or NULL and an error. */
+static PyObject *
+times_of(const Miss *miss, PyObject *table)
+{
+    PyObject *times = SLOT(table, miss->load_times);
+    if (times == Py_None) {
+        times = PyList_New(BUCKETS);
+        for (Py_ssize_t i = 0; times != NULL && i < BUCKETS; i++) {
+            PyList_SET_ITEM(times, i, PyLong_FromLong(0));
+        }
+        if (times != NULL) {
+            Py_SETREF(SLOT(table, miss->load_times), times);
+        }
+    }
+    return times;
+}
+
+/* Count a load and how long it took, where `is_timed`; 0, or -1 and an error. */
+static int
+count_load(const Miss *miss, PyObject *table, double took)
+{
+    PyObject *sum = SLOT(table, miss->load_time), *times = times_of(miss, table);
+    if (times == NULL) {
+        return -1;
+    }
+    Py_ssize_t at = place_of(took);
+    PyObject *before = PyList_GET_ITEM(times, at);
+    long long count = PyLong_AsLongLong(before);
+    PyObject *counted = count == -1 && PyErr_Occurred() ? NULL : PyLong_FromLongLong(count + 1);
+    PyObject *added = PyFloat_FromDouble(PyFloat_AS_DOUBLE(sum) + took);
+    if (counted == NULL || added == NULL) {
+        Py_XDECREF(counted);
+        Py_XDECREF(added);
+        return -1;
+    }
+    PyList_SET_ITEM(times, at, counted);
+    Py_DECREF(before);
+    SLOT(table, miss->load_time) = added;
+    Py_DECREF(sum);
+    return pc_count(table, miss->loads);
 }
 
 static int
@@ -181,11 +250,11 @@ abandon(const Miss *miss, PyObject *table, PyObject *key, PyObject *flight)
 }
 
 static PyObject *
-entry_of(const Hit *hit, PyObject *key, PyObject *value)
+entry_of(const Hit *hit, PyObject *key, PyObject *value, double now)
 {
     double lasting = hit->miss->lasting;
-    double until = hit->timed ? pc_now() + lasting : lasting;
-    PyObject *entry = PyErr_Occurred() ? NULL : hit->entry_type->tp_alloc(hit->entry_type, 0);
+    double until = hit->timed ? now + lasting : lasting;
+    PyObject *entry = hit->entry_type->tp_alloc(hit->entry_type, 0);
     if (entry == NULL) {
         return NULL;
     }
@@ -215,7 +284,7 @@ tuple_of(const Hit *hit, PyObject *const *values)
 static int
 store(
     const Hit *hit, PyObject *table, PyObject *key, PyObject *flight, PyObject *entry,
-    PyObject *entries, PyObject *flights, PyObject **dropped)
+    PyObject *entries, PyObject *flights, double took, PyObject **dropped)
 {
     const Miss *miss = hit->miss;
     PyObject *stored = PyDict_SetDefault(entries, key, entry);
@@ -223,7 +292,8 @@ store(
         return stored == NULL ? -1 : 0;
     }
     int popped = pop(flights, key, flight);
-    if (popped < 0 || count(table, miss->loads) < 0) {
+    /* A comparison may have begun to count anew: then this load is not counted any more. */
+    if (popped < 0 || (is_timed(miss, table) && count_load(miss, table, took) < 0)) {
         return -1;
     }
     /* A comparison may have written. */
@@ -241,10 +311,14 @@ store(
         /* Whoever took the entry out or replaced it took it for an admitted one. */
     }
     PyObject *admit = Py_XNewRef(SLOT(table, miss->admit));
-    PyObject *given[] = {table, entry};
-    *dropped = admit == NULL ? NULL : PyObject_Vectorcall(admit, given, 2, NULL);
+    int admitted = admit == NULL ? -1 : pc_admit(hit, admit, table, entry, dropped);
+    if (admitted == 0) {
+        PyObject *given[] = {table, entry};
+        *dropped = PyObject_Vectorcall(admit, given, 2, NULL);
+        admitted = *dropped == NULL ? -1 : 1;
+    }
     Py_XDECREF(admit);
-    return *dropped == NULL ? -1 : 1;
+    return admitted;
 }
 
 /* What `Table.finish` does of a table that is locked; what was thrown out comes back in `dropped`,
@@ -252,23 +326,26 @@ store(
 static int
 finish_locked(
     const Hit *hit, PyObject *table, PyObject *key, PyObject *flight, PyObject *const *values,
-    PyObject *entry, PyObject **dropped)
+    PyObject *entry, double begun, double ended, PyObject **dropped)
 {
     const Miss *miss = hit->miss;
     PyObject *entries = SLOT(table, hit->entries), *flights = SLOT(table, miss->flights);
     int done = 0;
-    if (is_usual(miss, table) && entries != NULL && PyDict_CheckExact(entries)) {
+    if (is_usual(miss, table) && is_timed(miss, table) && entries != NULL
+        && PyDict_CheckExact(entries))
+    {
         Py_INCREF(entries);
         Py_INCREF(flights);
         done = is_found(miss, table, key, flight);
         if (done > 0) {
-            done = store(hit, table, key, flight, entry, entries, flights, dropped);
+            done = store(
+                hit, table, key, flight, entry, entries, flights, ended - begun, dropped);
         }
         Py_DECREF(flights);
         Py_DECREF(entries);
     }
     if (done == 0) {
-        PyObject *tuple = tuple_of(hit, values);
+        PyObject *tuple = note_times(miss, flight, begun, ended) < 0 ? NULL : tuple_of(hit, values);
         *dropped = tuple == NULL ? NULL
                                  : PyObject_CallMethod(
                                      table, "finish", "OOOOO", key, flight, tuple,
@@ -299,16 +376,17 @@ finish_locked(
 static int
 finish(
     const Hit *hit, PyObject *table, PyObject *key, PyObject *flight, PyObject *const *values,
-    PyObject *got)
+    PyObject *got, double begun, double ended)
 {
     const Miss *miss = hit->miss;
-    PyObject *entry = entry_of(hit, key, got);
+    PyObject *entry = entry_of(hit, key, got, ended);
     if (entry == NULL || call_slot(table, miss->acquire) < 0) {
         Py_XDECREF(entry);
         return -1;
     }
     PyObject *dropped = NULL;
-    int done = finish_locked(hit, table, key, flight, values, entry, &dropped);
+    int done = finish_locked(
+        hit, table, key, flight, values, entry, begun, ended, &dropped);
     PyObject *error = done < 0 ? taken_error() : NULL;
     int released = call_slot(table, miss->release);
     if (error == NULL && released == 0 && dropped != NULL && PyTuple_CheckExact(dropped)) {
@@ -385,7 +463,7 @@ enter(const Hit *hit, PyObject *table, PyObject *key, PyObject *flight)
     if (there < 0) {
         return -1;
     }
-    if (entered > 0 && count(table, miss->misses) < 0) {
+    if (entered > 0 && pc_count(table, miss->misses) < 0) {
         PyObject *error = taken_error();
         lose(miss, table, key, flight);
         raise_again(error);
@@ -397,10 +475,10 @@ enter(const Hit *hit, PyObject *table, PyObject *key, PyObject *flight)
 
 /* Whether loads are stored there, as they are. */
 static bool
-is_open(const Miss *miss, PyObject *table)
+is_open(const Hit *hit, PyObject *table)
 {
-    PyObject *home = SLOT(table, miss->home);
-    PyObject *open = home == NULL ? NULL : PyObject_GetAttrString(home, "plainly_open");
+    PyObject *home = SLOT(table, hit->miss->home), *name = hit->state->names[NAME_PLAINLY_OPEN];
+    PyObject *open = home == NULL ? NULL : PyObject_GetAttr(home, name);
     if (open == NULL) {
         PyErr_Clear();
     }
@@ -423,16 +501,35 @@ run(const Hit *hit, PyObject *table, PyObject *key, PyObject *flight, PyObject *
         for (Py_ssize_t i = 0; i < given; i++) {
             room[i + 1] = values[i];
         }
-        result = PyObject_Vectorcall(
-            call, room + 1, given | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        double begun = pc_now();
+        if (!PyErr_Occurred()) {
+            result = PyObject_Vectorcall(
+                call, room + 1, given | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        }
+        double ended = pc_now();
+        if (result != NULL && PyErr_Occurred()) {
+            Py_CLEAR(result);
+        }
         if (result != NULL && is_atom(result)) {
-            if (finish(hit, table, key, flight, values, result) < 0) {
+            if (finish(hit, table, key, flight, values, result, begun, ended) < 0) {
                 Py_CLEAR(result);
             }
         }
         else {
             PyObject *got = result;
-            result = land(hit, table, key, flight, values, target, got);
+            PyObject *error = got == NULL ? taken_error() : NULL;
+            int noted = note_times(miss, flight, begun, ended);
+            if (error != NULL) {
+                PyErr_Clear();
+                raise_again(error);
+                Py_DECREF(error);
+            }
+            if (noted == 0 || got == NULL) {
+                result = land(hit, table, key, flight, values, target, got);
+            }
+            else {
+                result = NULL;
+            }
             Py_XDECREF(got);
         }
     }
@@ -465,7 +562,10 @@ pc_miss(
 {
     const Miss *miss = hit->miss;
     Py_ssize_t length = PyTuple_GET_SIZE(key) / 2;
-    if (miss == NULL || length == 0 || !hit->state->real) {
+    const PyObject *hooks = hit->state->hooks;
+    if (miss == NULL || length == 0 || !hit->state->real || hooks == NULL
+        || PyList_GET_SIZE(hooks) > 0)
+    {
         return 0;
     }
     for (Py_ssize_t i = 0; i < length; i++) {
@@ -475,7 +575,7 @@ pc_miss(
     }
     PyObject *table = SLOT(owner, hit->table), *target = SLOT(owner, miss->target);
     if (table == NULL || !PyObject_TypeCheck(table, hit->table_type) || target == NULL
-        || !is_open(miss, table))
+        || !is_open(hit, table))
     {
         return 0;
     }
@@ -549,8 +649,15 @@ find_slots(Hit *hit, Miss *miss, PyObject *target)
         {hit->table_type, "acquire", &miss->acquire},
         {hit->table_type, "release", &miss->release},
         {hit->table_type, "home", &miss->home},
+        {hit->table_type, "hidden", &miss->hidden},
+        {hit->table_type, "serial", &miss->serial},
+        {hit->table_type, "evictions", &miss->evictions},
         {hit->entry_type, "key", &miss->entry_key},
+        {hit->table_type, "load_time", &miss->load_time},
+        {hit->table_type, "load_times", &miss->load_times},
         {miss->flight_type, "token", &miss->token},
+        {miss->flight_type, "begun", &miss->begun},
+        {miss->flight_type, "took", &miss->took},
         {miss->failure_type, "error", &miss->error},
     };
     for (size_t i = 0; i < sizeof(slots) / sizeof(slots[0]); i++) {

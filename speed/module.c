@@ -1,4 +1,5 @@
-/* The module: its types, and what it is told by engine/clock.py. */
+/* The module: its types, and what it is told by engine/clock.py, engine/speed.py and
+   cache/eviction.py. */
 
 #include "speed.h"
 
@@ -17,6 +18,18 @@ use_clock(PyObject *module, PyObject *args)
 }
 
 static PyObject *
+use_hooks(PyObject *module, PyObject *hooks)
+{
+    if (!PyList_CheckExact(hooks)) {
+        PyErr_SetString(PyExc_TypeError, "hooks are a list");
+        return NULL;
+    }
+    State *state = PyModule_GetState(module);
+    Py_XSETREF(state->hooks, Py_NewRef(hooks));
+    Py_RETURN_NONE;
+}
+
+static PyObject *
 offset(PyObject *Py_UNUSED(module), PyObject *args)
 {
     PyTypeObject *type;
@@ -30,6 +43,8 @@ offset(PyObject *Py_UNUSED(module), PyObject *args)
 
 static PyMethodDef module_methods[] = {
     {"use_clock", use_clock, METH_VARARGS, NULL},
+    {"use_hooks", use_hooks, METH_O, NULL},
+    {"use_policy", pc_use_policy, METH_VARARGS, NULL},
     {"offset", offset, METH_VARARGS, NULL},
 #if PC_THROUGH
     {"through", pc_through, METH_VARARGS, NULL},
@@ -42,6 +57,14 @@ static int
 module_exec(PyObject *module)
 {
     State *state = PyModule_GetState(module);
+    static const char *const names[NAMES] = {
+        "_chores", "_evict", "plainly_open", "_stays", "unindex"};
+    for (int i = 0; i < NAMES; i++) {
+        state->names[i] = PyUnicode_InternFromString(names[i]);
+        if (state->names[i] == NULL) {
+            return -1;
+        }
+    }
     /* As in `hot` of engine/clock.py. */
     state->real = 1;
     state->floor = 0.0;
@@ -56,6 +79,12 @@ module_exec(PyObject *module)
     {
         return -1;
     }
+    state->watch_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &pc_watch_spec, NULL);
+    if (state->watch_type == NULL
+        || PyModule_AddObjectRef(module, "Watch", (PyObject *)state->watch_type) < 0)
+    {
+        return -1;
+    }
     PyObject *type = PyType_FromModuleAndSpec(module, &pc_hit_spec, NULL);
     int added = type == NULL ? -1 : PyModule_AddObjectRef(module, "Hit", type);
     Py_XDECREF(type);
@@ -67,8 +96,10 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
 {
     State *state = PyModule_GetState(module);
     Py_VISIT(state->coroutine_type);
+    Py_VISIT(state->watch_type);
     Py_VISIT(state->stop);
-    return 0;
+    Py_VISIT(state->hooks);
+    return pc_traverse_policy(state, visit, arg);
 }
 
 static void
@@ -76,7 +107,13 @@ module_free(void *module)
 {
     State *state = PyModule_GetState((PyObject *)module);
     Py_CLEAR(state->coroutine_type);
+    Py_CLEAR(state->watch_type);
     Py_CLEAR(state->stop);
+    Py_CLEAR(state->hooks);
+    pc_forget_policy(state);
+    for (int i = 0; i < NAMES; i++) {
+        Py_CLEAR(state->names[i]);
+    }
 }
 
 static PyModuleDef_Slot module_slots[] = {

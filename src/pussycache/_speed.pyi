@@ -3,6 +3,7 @@
 May not be there: where no compiler was at hand, and on interpreters without a GIL.
 """
 
+from collections.abc import Sequence
 from contextvars import ContextVar
 from types import MethodType
 from typing import Any, Self, final, overload
@@ -23,6 +24,8 @@ class Hit:
     :param asynchronous: whether the fallback is a coroutine function, and so is this: what a call
         returns looks for a hit when it is awaited.
     :param idle: whether entries have a slot ``used``, to note in it when one was served.
+    :param watched: whether tables have a slot ``watch``, a `Watch` that has to be quiet first; not
+        for what is asynchronous.
     """
 
     def __new__(
@@ -37,6 +40,7 @@ class Hit:
         timed: bool,
         asynchronous: bool = False,
         idle: bool = False,
+        watched: bool = False,
     ) -> Self: ...
     def bind_owner(self, owner: type, slot: str, /) -> None:
         """Answer for instances of a class, whose slot of this name holds the table."""
@@ -75,10 +79,35 @@ class Coroutine:
 
     def __await__(self) -> Any: ...
 
+@final
+class Watch:
+    """Looks at sockets; called, it says whether nothing has arrived, without waiting.
+
+    So it does only until ``until``, by `time.monotonic`, and while it is not ``busy``.
+    """
+
+    until: float
+    busy: int
+
+    def __new__(cls) -> Self: ...
+    def look_at(self, numbers: Sequence[int], /) -> None:
+        """Look at the sockets with these numbers, and at no others."""
+
+    def __call__(self) -> bool: ...
+
 def use_clock(real: bool, floor: float, /) -> None:
     """Say whether `time.monotonic` is the clock, and what untimed entries' expiry must exceed.
 
     Where it is not, or caching is off, there are no hits on entries that expire by the clock.
+    """
+
+def use_hooks(active: list[Any], /) -> None: ...
+def use_policy(policy: type, sketch: type, queue: type, /) -> None:
+    """Say of which class the policies are whose plainest admissions are done here.
+
+    :param policy: has the slots of `LazyTinyLfu`, and its methods for what is less plain.
+    :param sketch: has the slots ``counters`` and ``mask``.
+    :param queue: `deque`, of which the policy's queues are.
     """
 
 def offset(type: type, name: str, /) -> int:

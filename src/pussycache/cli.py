@@ -18,6 +18,7 @@ from pussycache import demo
 
 __all__ = ["main", "run_demo"]
 
+TOKEN: Final = "PUSSYCACHE_TOKEN"
 INTERRUPTED: Final = 130  # what a shell reports of a program that Ctrl-C ended
 
 
@@ -39,7 +40,73 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     said.add_argument("--json", action="store_true", help="print one JSON object, for machines")
     said.set_defaults(command=lambda arguments: run_demo(as_json=arguments.json))
-    arguments = parser.parse_args(argv)
+    said = commands.add_parser(
+        "server",
+        help="show what is in a shared cache, and forget a part of it",
+        description="Shows what is in a Redis or Valkey server under a prefix, by namespace and "
+        "method, without holding it up. With --forget, all that belongs to one of them is "
+        "forgotten, as a write would.",
+    )
+    said.add_argument("--url", default="redis://localhost:6379/0", help="as RedisCache takes it")
+    said.add_argument("--prefix", default="pussycache", help='default "pussycache"')
+    said.add_argument("--json", action="store_true", help="print one JSON array, for machines")
+    said.add_argument(
+        "--forget", metavar="NAMESPACE[::METHOD]", help="forget this, as the table names it"
+    )
+    said.add_argument("--yes", action="store_true", help="forget without asking")
+    said.set_defaults(command=_server)
+    said = commands.add_parser(
+        "advise",
+        help="run a script with an object observed, and say what of it is worth caching",
+        usage="python -m pussycache advise [-h] [--json] [--html PATH] FILE.py:NAME "
+        "-- script [argument ...]",
+        description="Runs a script with one object observed (or all objects of a class), and "
+        "prints what is worth caching of its methods, for how long, and why. The exit code is the "
+        "script's.",
+    )
+    said.add_argument("object", metavar="FILE.py:NAME", help="the file, and a name at its top")
+    said.add_argument("--json", action="store_true", help="print one line of JSON, for machines")
+    said.add_argument("--html", metavar="PATH", help="write the report as a page, too")
+    said.set_defaults(command=_advise)
+    said = commands.add_parser(
+        "serve",
+        help="serve the live page, with the demo at work behind it",
+        description="Serves the page that pussycache.web.app makes, on this machine only unless "
+        "--host says otherwise. Behind it the demo's questions are asked again and again. Ctrl-C "
+        "ends it.",
+    )
+    said.add_argument("--host", default="127.0.0.1", help="where to listen; default 127.0.0.1")
+    said.add_argument("--port", type=_port, default=8000, help="default 8000; 0 for any free one")
+    said.add_argument(
+        "--token",
+        help="what one has to know to forget from the page; default: the environment's "
+        f"{TOKEN}, which others on this machine do not see",
+    )
+    said.set_defaults(command=_serve)
+    said = commands.add_parser(
+        "top",
+        help="show figures live in the terminal",
+        description="Shows the figures of a process that serves the page, or what is in a shared "
+        "cache, and goes on until Ctrl-C.",
+    )
+    said.add_argument(
+        "url",
+        metavar="URL",
+        nargs="?",
+        default="http://127.0.0.1:8000/",
+        help="the page's address (default %(default)s), or a shared cache's, as RedisCache takes "
+        "it",
+    )
+    said.add_argument("--prefix", default="pussycache", help='of the shared cache; "pussycache"')
+    said.add_argument("--once", action="store_true", help="print one table, and end")
+    said.set_defaults(command=_top)
+    # Everything behind -- is the script's, also what looks like one of our options.
+    given = list(sys.argv[1:] if argv is None else argv)
+    at = given.index("--") if "--" in given else len(given)
+    arguments = parser.parse_args(given[:at])
+    arguments.script = given[at + 1 :]
+    if arguments.script and getattr(arguments, "command", None) is not _advise:
+        parser.error("only advise takes a script")
     if not hasattr(arguments, "command"):
         parser.print_help(sys.stderr)
         return 2
@@ -53,6 +120,45 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read has left; Python would complain once more while closing the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _server(arguments: argparse.Namespace) -> int:
+    from pussycache.see.server import show_server
+
+    return show_server(
+        arguments.url,
+        arguments.prefix,
+        as_json=arguments.json,
+        forget=arguments.forget,
+        sure=arguments.yes,
+    )
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from pussycache.demo.serving import serve
+
+    token = os.environ.get(TOKEN) or None if arguments.token is None else arguments.token
+    return serve(arguments.host, arguments.port, token)
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; give a number from 0 to 65535")
+    return int(text)
+
+
+def _top(arguments: argparse.Namespace) -> int:
+    from pussycache.see.terminal import show_top
+
+    return show_top(arguments.url, arguments.prefix, once=arguments.once)
+
+
+def _advise(arguments: argparse.Namespace) -> int:
+    from pussycache.see.script import advise_script
+
+    return advise_script(
+        arguments.object, arguments.script, as_json=arguments.json, html=arguments.html
+    )
 
 
 def run_demo(*, as_json: bool, run: Callable[..., demo.Report] = demo.run) -> int:

@@ -9,21 +9,21 @@ text, and they are identifiers by construction: names of methods and defaults ar
 from __future__ import annotations
 
 import functools
-import inspect
-from inspect import Parameter
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from pussycache.declare.keys import ATOMS, Coded, encode
+from pussycache.declare.parameters import LAZY, Parameter, parameters
 from pussycache.declare.policy import Cached
 from pussycache.declare.signatures import Method
 from pussycache.declare.templates import tags_of
 from pussycache.engine import drivers, tasks
-from pussycache.engine.batches import Ids
+from pussycache.engine.asking import AT_ONCE, NOWHERE, WATCHED
 from pussycache.engine.entry import Entry, Tended
-from pussycache.engine.flow import Plan, Tagger, landed
 from pussycache.engine.generations import Table
 from pussycache.engine.keeping import AsyncItems, Items, Keeping, fresh
+from pussycache.engine.landing import landed
+from pussycache.engine.plan import Plan, Tagger
 from pussycache.engine.singleflight import ABANDONED, LOADING, Failure, Flight
 from pussycache.engine.speed import Hit
 from pussycache.errors import ConfigurationError
@@ -32,29 +32,49 @@ from pussycache.source import Text, made, named
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from pussycache.engine.asking import Far
+    from pussycache.engine.ids import Ids
+
 __all__ = ["Access", "Handle", "at_home", "forwarder", "ids_of", "planned", "reader"]
 
 
-class Handle(NamedTuple):
+class Handle:
     """What stands behind a cached function, for the operations on one of its calls.
 
     ``owner`` is the proxy or the instance that the function was taken from, `None` for a function;
     ``everywhere`` stands for the tables of all instances, where there is such a thing. A function
-    that is not ``owned`` has one table of its own.
+    that is not ``owned`` has one table of its own. ``ids`` says how a call for many ids comes
+    apart; ``item`` gives, for the class of an owner, the method for one id whose entries it has.
     """
 
-    method: Method
-    cached: Cached
-    plan: Callable[[Table], Plan]
-    table: Callable[[Any], Table]
-    call: Callable[[Any], Callable[..., Any]]
-    me: Callable[[Any], object]
-    bind: Callable[..., tuple[Any, ...]]
-    everywhere: Any = None
-    owned: bool = True
+    def __init__(
+        self,
+        method: Method,
+        cached: Cached,
+        plan: Callable[[Table], Plan],
+        table: Callable[[Any], Table],
+        call: Callable[[Any], Callable[..., Any]],
+        me: Callable[[Any], object],
+        bind: Callable[..., tuple[Any, ...]],
+        everywhere: Any = None,
+        owned: bool = True,
+        ids: Callable[[Table], Ids] | None = None,
+        item: Callable[[type], Handle] | None = None,
+    ) -> None:
+        self.method = method
+        self.cached = cached
+        self.plan = plan
+        self.table = table
+        self.call = call
+        self.me = me
+        self.bind = bind
+        self.everywhere = everywhere
+        self.owned = owned
+        self.ids = ids
+        self.item = item
 
 
-class Access(NamedTuple):
+class Access:
     """How the generated code gets at what it needs, as expressions over its first argument.
 
     ``$`` stands for the prefix of our own names. ``first`` says whether there is a first argument
@@ -63,13 +83,23 @@ class Access(NamedTuple):
     ``slot`` says that the table is in a slot of the object, where the C extension can find it.
     """
 
-    table: str
-    call: str
-    me: str
-    first: bool = True
-    table_on_miss: str = ""
-    plan: str = "$plan"
-    slot: bool = False
+    def __init__(
+        self,
+        table: str,
+        call: str,
+        me: str,
+        first: bool = True,
+        table_on_miss: str = "",
+        plan: str = "$plan",
+        slot: bool = False,
+    ) -> None:
+        self.table = table
+        self.call = call
+        self.me = me
+        self.first = first
+        self.table_on_miss = table_on_miss
+        self.plan = plan
+        self.slot = slot
 
 
 _POSITIONAL: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
@@ -78,8 +108,18 @@ _VARIADIC: Final = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 _MOST: Final = 32
 
 
-def planned(method: Method, cached: Cached, ttl: float | None) -> Plan:
-    """Return what the flow needs to know of a cached method."""
+def planned(
+    method: Method,
+    cached: Cached,
+    ttl: float | None,
+    far: Far | None = None,
+    item: Plan | None = None,
+) -> Plan:
+    """Return what the flow needs to know of a cached method.
+
+    :param far: how its calls are answered, if the cache is outside of this process.
+    :param item: the plan of the method for one id that shares the entries: they carry its tags.
+    """
     method.check(cached)
     text = Text(method.params)
     o = text.own
@@ -94,11 +134,37 @@ def planned(method: Method, cached: Cached, ttl: float | None) -> Plan:
                 {},
             ),
         )
-    label = f"{method.owner}.{method.name}"
-    keeping = Keeping(label, cached, ttl)
+    label = method.label
     names = tuple(text.names)
-    tags = _tagger(label, method, cached, text) if cached.tags else None
-    return Plan(label, _encoder(method, cached, text), invoke, keeping, names, tags)
+    if item is not None:
+        tags = item.tags
+    else:
+        tags = _tagger(label, method, cached, text) if cached.tags else None
+    keeping = Keeping(label, cached, ttl, tagged=tags is not None)
+    encode = _encoder(method, cached, text)
+    if far is None:
+        return Plan(label, encode, invoke, keeping, names, tags, function=method.raw)
+    parts = _parts(method, cached, text)
+    steady = cached.key is None
+    return Plan(label, encode, invoke, keeping, names, tags, far, parts, method.raw, steady)
+
+
+def _parts(
+    method: Method, cached: Cached, text: Text
+) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """Return what gives the parts of a key, not encoded."""
+    o = text.own
+    given: dict[str, object] = {}
+    if cached.key is not None:
+        given[f"{o}key"] = cached.key
+        body = f"return {o}key({text.pass_on(lambda i, name: name)}), "
+    else:
+        body = f"return {text.tuple([text.names[i] for i in method.key_positions(cached)])}"
+    unpack = f"    {text.tuple()} = {o}v\n" if text.names else ""
+    parts: Callable[[tuple[Any, ...]], tuple[Any, ...]] = made(
+        f"def parts({o}v):\n{unpack}    {body}", "parts", given
+    )
+    return parts
 
 
 def _tagger(label: str, method: Method, cached: Cached, text: Text) -> Tagger:
@@ -135,10 +201,13 @@ def ids_of(
     """
     if cached.each is None:
         return None
+    # Asked for only here: few programs have methods for many ids.
+    from pussycache.engine.ids import Ids
+
     at = method.positions[cached.each]
     if item is None:
         sources = tuple([None if i == at else i for i in range(len(method.params))])
-        return Ids(at, sources, plan)
+        return Ids(at, sources, plan, plain=len(sources) == 1 and cached.key is None)
     one, policy, its_plan = item
     others = [name for name in method.positions if name != cached.each]
     own = [name for name in one.positions if name not in others]
@@ -146,16 +215,27 @@ def ids_of(
         len(own) != 1
         or len(one.positions) != len(method.positions)
         or policy.each is not None
-        or (policy.key is not None or policy.ignore or policy.materialize or cached.ignore)
+        or any(said.key is not None or said.ignore or said.materialize for said in (policy, cached))
         or any(p.kind in _VARIADIC for p in (*one.params, *method.params))
     ):
         raise ConfigurationError(
-            f"item of {method.name!r} names {one.name!r}, whose entries it cannot share; it must "
-            "be cached, without key=, ignore=, each= or materialize=, and have the same parameters "
-            f"but for one id in the place of {cached.each!r}"
+            f"item of {method.name!r} names {one.name!r}, whose entries it cannot share; both must "
+            "be cached, without key=, ignore= or materialize=, and have the same parameters but "
+            f"for one id in the place of {cached.each!r}"
+        )
+    if policy.idle_ttl != cached.idle_ttl:
+        raise ConfigurationError(
+            f"item of {method.name!r} names {one.name!r}, which has another idle_ttl, and either's "
+            "hits are uses of the same results; give both the same"
         )
     places = method.positions
-    return Ids(at, tuple([None if n in own else places[n] for n in one.positions]), its_plan)
+    sources = tuple([None if n in own else places[n] for n in one.positions])
+    names = its_plan.names
+    own_plan = Plan(
+        *(plan.label, its_plan.encode, plan.invoke, plan.keeping, names, plan.tags),
+        *(plan.far, its_plan.parts, its_plan.function, its_plan.steady),
+    )
+    return Ids(at, sources, own_plan, plain=len(sources) == 1)
 
 
 def _read_whole(kind: str, lazy: Callable[[Any, tuple[Any, ...]], Any]) -> Any:
@@ -217,6 +297,20 @@ _IN_PYTHON_IDLE: Final = """\
         pass
 """
 
+_IN_PYTHON_WATCHED: Final = """\
+    try:
+        {o}e = {table}
+        if {o}e.watch():
+            {o}e = {o}e.entries[{key}]
+            if {o}e.expires > {now}:
+                {o}e.hits += 1
+                return {value}
+    except Exception:
+        pass
+"""
+
+_LOOKS: Final = {AT_ONCE: _IN_PYTHON, WATCHED: _IN_PYTHON_WATCHED, NOWHERE: ""}
+
 _CALL: Final = """\
 {define} method({params}):
 {hit}    {o}v = {values}
@@ -239,12 +333,12 @@ def reader(
     plan: Plan,
     access: Access,
     given: Mapping[str, object],
-    ids: Ids | None = None,
+    ids: Callable[[Table], Ids] | None = None,
 ) -> FunctionType:
     """Return the function that stands for a cached method.
 
     :param given: the objects that the expressions of ``access`` name, by name without the prefix.
-    :param ids: how calls come apart, where they are for many ids.
+    :param ids: says how calls come apart, where they are for many ids.
     """
     text = Text(method.params)
     o = text.own
@@ -256,7 +350,7 @@ def reader(
         key = _raw_key(text, names)
         plain = " and ".join(f"type({name}) in {o}atoms" for name in names)
         # Where more is to be looked at than the clock, the flow looks at it.
-        if not (asynchronous or keeping.asks):
+        if not (asynchronous or keeping.asks or plan.far is not None):
             known_key = f"{key} if {plain} else None" if plain else key
     else:
         key = f"{o}plan.encode({text.tuple()}, {access.me.replace('$', o)})"
@@ -264,14 +358,19 @@ def reader(
         Hit is not None
         and access.slot
         and ids is None
+        and (plan.looks == AT_ONCE or (plan.looks == WATCHED and not asynchronous))
         and cached.key is None
         and keeping.hand is None
         and method.kind in _PLAIN
         and len(text.names) <= _MOST
-        and all(p.kind is Parameter.POSITIONAL_OR_KEYWORD for p in method.params)
+        and all(p.kind == Parameter.POSITIONAL_OR_KEYWORD for p in method.params)
     )
+    # What is kept elsewhere, too, may be kept for less long than this declaration says.
+    timed = keeping.timed or plan.far is not None
     # A compiled hit calls the function only where it has none itself: it need not look again.
     look = "" if compiled else _IN_PYTHON_IDLE if keeping.idle else _IN_PYTHON
+    if plan.far is not None:
+        look, known_key = _LOOKS[plan.looks], "None"
     if ids is not None:
         look, known_key = "", "None"
     template = _REPLAY if method.kind == "asyncgen" else _CALL.replace("{hit}", look)
@@ -282,7 +381,7 @@ def reader(
         params=text.list(access.first),
         key=key,
         known_key=known_key,
-        now="now()" if keeping.timed else "floor",
+        now="now()" if timed else "floor",
         value=f"{o}e.value" if keeping.hand is None else f"{o}hand({o}e.value)",
         values=text.tuple(),
         table=access.table.replace("$", o),
@@ -292,7 +391,7 @@ def reader(
         me=access.me.replace("$", o),
     )
     objects: dict[str, object] = {
-        "run": tasks.run if asynchronous else drivers.run,
+        "run": _run(plan, asynchronous),
         "atoms": ATOMS,
         "plan": plan,
         "hand": keeping.hand or fresh,
@@ -300,17 +399,37 @@ def reader(
     }
     if ids is not None:
         run_batch: Any = tasks.run_batch if asynchronous else drivers.run_batch
-        objects["run"] = functools.partial(run_batch, ids)
+        objects["run"] = functools.partial(run_batch, _gathering(ids))
     closed = {o + name: value for name, value in objects.items()}
     function = named(made(source, "method", closed | text.defaults), method, access.first)
-    return _compiled(function, method, cached, keeping) if compiled else function
+    return _compiled(function, method, cached, plan, timed) if compiled else function
+
+
+def _run(plan: Plan, asynchronous: bool) -> Callable[..., Any]:
+    if plan.far is not None:
+        return tasks.run_far if asynchronous else drivers.run_far
+    return tasks.run if asynchronous else drivers.run
+
+
+def _gathering(ids: Callable[[Table], Ids]) -> Callable[..., Any]:
+    # Asked for only here: few programs have methods for many ids.
+    from pussycache.engine.batches import gather
+
+    def flow(plan: Plan, table: Table, values: tuple[Any, ...], me: object) -> Any:
+        start = gather if plan.far is None else plan.far.gather
+        return start(plan, ids(table), table, values, me)
+
+    return flow
 
 
 # By which `inspect` knows what is like a function, and whether it is one that has to be awaited.
 _OF_A_FUNCTION: Final = ("__code__", "__defaults__", "__kwdefaults__")
 
 
-def _compiled(function: FunctionType, method: Method, cached: Cached, keeping: Keeping) -> Any:
+def _compiled(
+    function: FunctionType, method: Method, cached: Cached, plan: Plan, timed: bool
+) -> Any:
+    keeping = plan.keeping
     hit = Hit(
         function,
         table_type=Table,
@@ -318,9 +437,10 @@ def _compiled(function: FunctionType, method: Method, cached: Cached, keeping: K
         names=tuple([p.name for p in method.params]),
         key_positions=tuple(method.key_positions(cached)),
         defaults=tuple([p.default for p in method.params if p.default is not Parameter.empty]),
-        timed=keeping.timed,
+        timed=timed,
         asynchronous=method.kind == "coroutine",
         **({"idle": True} if keeping.idle else {}),
+        **({"watched": True} if plan.looks == WATCHED else {}),
     )
     functools.update_wrapper(hit, function).__wrapped__ = function.__wrapped__  # type: ignore[attr-defined]
     for name in _OF_A_FUNCTION:
@@ -338,8 +458,8 @@ def at_home(function: Any, owner: type, slot: str, plan: Plan, target: str | Non
         return
     function.bind_owner(owner, slot)
     keeping = plan.keeping
-    plain = keeping.plain and plan.invoke is None
-    if target is not None and plain and not inspect.iscoroutinefunction(function):
+    plain = keeping.plain and plan.invoke is None and plan.far is None
+    if target is not None and plain and not function.__code__.co_flags & LAZY:
         function.bind_miss(
             target=target,
             name=function.__name__,
@@ -365,11 +485,11 @@ def forwarder(name: str, raw: Any, target: str) -> FunctionType | None:
     if type(raw) is not FunctionType or hasattr(raw, "__wrapped__"):
         return None
     try:
-        params = list(inspect.signature(raw).parameters.values())[1:]
+        params = list(parameters(raw))[1:]
     except (TypeError, ValueError):
         return None
     optional = [p.name for p in params if p.default is not Parameter.empty]
-    if len(optional) > 2 or any(p.kind is not Parameter.POSITIONAL_OR_KEYWORD for p in params):
+    if len(optional) > 2 or any(p.kind != Parameter.POSITIONAL_OR_KEYWORD for p in params):
         return None
     text = Text(params)
     o = text.own

@@ -6,29 +6,35 @@ the instance, which is never kept alive, or for a plain function in the function
 
 from __future__ import annotations
 
-import inspect
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial, update_wrapper
 from types import FunctionType, MethodType
-from typing import Any, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 from pussycache.cache.base import Cache
 from pussycache.cache.memory import MemoryCache
 from pussycache.compile import Access, Handle, ids_of, planned, reader
+from pussycache.declare.parameters import parameters
 from pussycache.declare.policy import Cached
 from pussycache.declare.rules import Forget, Match, Target, targets
 from pussycache.declare.signatures import Method, method_of
 from pussycache.declare.templates import ForgetTag
+from pussycache.effects import of_item
+from pussycache.engine.asking import carry
 from pussycache.engine.entry import Cause
-from pussycache.engine.flow import Plan
 from pussycache.engine.generations import Table
-from pussycache.engine.writes import Effect
+from pussycache.engine.plan import Plan
+from pussycache.engine.writes import Effect, forget_table
 from pussycache.errors import ConfigurationError
-from pussycache.instances import Tables, made_wrong, named_by, tags_near
+from pussycache.instances import Shared, Tables, made_wrong, named_by, tags_near
 from pussycache.source import binder
 from pussycache.stats import CacheInfo
 from pussycache.types import MISSING, Seconds, Ttl
 from pussycache.writers import writer
+
+if TYPE_CHECKING:
+    from pussycache.cache.described import Described
 
 __all__ = ["cached", "invalidates"]
 
@@ -64,6 +70,7 @@ def cached(
     ignore: Iterable[str] = (),
     tags: Iterable[str] | Callable[..., Iterable[str]] = (),
     each: str | None = None,
+    item: str | None = None,
     copy: str | Callable[[Any], Any] = "share",
     guard: bool = False,
     verify: float = 0.0,
@@ -148,7 +155,7 @@ def _decorated(build: Build, function: Any) -> Any:
     if isinstance(function, classmethod):
         return classmethod(build(function.__func__, True))
     try:
-        first = next(iter(inspect.signature(function).parameters), None)
+        first = next(iter([p.name for p in parameters(function)]), None)
     except (TypeError, ValueError):
         first = None
     if first in ("self", "cls"):
@@ -217,12 +224,13 @@ def _reader(policy: Cached, cache: CacheOrFactory | None, function: Any, is_meth
                 "cached: take one of its decorators away"
             ),
         )
+    if policy.item is not None and not is_method:
+        raise ConfigurationError(
+            f"item of the function {method.name!r} names {policy.item!r}: there is no object whose "
+            "method that could be; leave it out, and let the function for one call "
+            f"{method.name}([one])[one], or make both methods of a class"
+        )
     try:
-        if policy.item is not None:
-            raise ConfigurationError(
-                f"item of {method.name!r} is for the methods of a wrapped object; leave it out, or "
-                "wrap the object"
-            )
         method.check(policy)
         if not is_method and cache is not None and not isinstance(cache, Cache):
             raise ConfigurationError(
@@ -239,18 +247,18 @@ def _reading_function(method: Method, policy: Cached, cache: Any) -> Any:
     home: Any = MemoryCache() if cache is None else cache
     function = method.raw
     # The scope is found by a thing of our own: a builtin function cannot own entries.
-    anchor = _Anchor()
-    table: Table = home.scope(anchor, anchor, None, None).table(method.name)
-    plan = planned(method, policy, home.ttl)
+    anchor = _Anchor(function)
+    scope = home.scope(anchor, anchor, None, None)
+    # What statistics call it: by where the function is, and not by what stands for it.
+    place = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}"
+    scope.place = place.rpartition(".")[0]
+    table: Table = scope.table(method.name)
+    plan = planned(method, policy, home.ttl, home.far)
     access = Access("$table", "$bare", "$anchor", first=False)
-    made = reader(
-        method,
-        policy,
-        plan,
-        access,
-        {"table": table, "bare": function, "anchor": anchor},
-        ids_of(method, policy, plan),
-    )
+    apart = ids_of(method, policy, plan)
+    ids = None if apart is None else lambda _: apart
+    given = {"table": table, "bare": function, "anchor": anchor}
+    made = reader(method, policy, plan, access, given, ids)
     handle = Handle(
         method,
         policy,
@@ -260,31 +268,69 @@ def _reading_function(method: Method, policy: Cached, cache: Any) -> Any:
         me=lambda owner: anchor,
         bind=binder(method.params, method.name),
         owned=False,
+        ids=ids,
     )
+    table.teller = partial(_told_of, weakref.ref(handle), weakref.ref(anchor))
+    waiting = table.home.waiting
+    if waiting is not None:
+        waiting.meet(table)
     return _dressed(made, handle, lambda: [table], lambda: home)
 
 
-class _Anchor:
-    """What the entries of a plain function belong to."""
+def _told_of(
+    handle: weakref.ref[Handle], anchor: weakref.ref[_Anchor], table: Table
+) -> Described | None:
+    from pussycache.cache.described import Described
 
-    __slots__ = ("__weakref__",)
+    found, owner = handle(), anchor()
+    if found is None or owner is None:
+        return None
+    method = found.method
+    return Described(method.name, method, found.cached, found.plan(table), owner, owner)
+
+
+class _Anchor:
+    """What the entries of a plain function belong to; in a shared store, they are known by it."""
+
+    __slots__ = ("__weakref__", "_function")
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
+
+    def __cache_identity__(self) -> tuple[str, str]:
+        """Return where the function is to be found.
+
+        :raises ConfigurationError: if another one may bear the same name.
+        """
+        module = getattr(self._function, "__module__", None) or ""
+        name = getattr(self._function, "__qualname__", "")
+        if not module or not name or "<" in name:
+            raise ConfigurationError(
+                f"cache of the function {name or self._function!r} is shared by processes, and "
+                "the function has no name by which another process could know it; define it at "
+                "the top of a module"
+            )
+        return module, name
 
 
 def _reading_method(method: Method, policy: Cached, cache: Any) -> Any:
+    if policy.item is not None:
+        return _reading_shared(method, policy, cache)
     function = method.raw
     tables = Tables(method, function, cache)
-    plans: dict[float | None, Plan] = {}
+    plans: dict[tuple[float | None, Any], Plan] = {}
 
     def plan_of(table: Table) -> Plan:
-        ttl = table.home.ttl
-        plan = plans.get(ttl)
+        settings = table.settings
+        plan = plans.get(settings)
         if plan is None:
-            plan = plans.setdefault(ttl, planned(method, policy, ttl))
+            plan = plans.setdefault(settings, planned(method, policy, *settings))
         return plan
 
     # Where the cache is known by the instance only, its ttl may be anything: then time is checked.
     known = tables.cache.ttl if isinstance(tables.cache, Cache) else 1.0
-    plan = planned(method, policy, known)
+    # Where the cache is known by the instance only, entries may be anywhere, too.
+    plan = planned(method, policy, known, getattr(tables.cache, "far", None))
     bare = partial(MethodType, function)
     access = Access(
         table="$tables[$id($self)]",
@@ -300,7 +346,16 @@ def _reading_method(method: Method, policy: Cached, cache: Any) -> Any:
         "bare": bare,
         "plan_of": plan_of,
     }
-    made = reader(method, policy, plan, access, given, ids_of(method, policy, plan))
+    known_ids: dict[tuple[float | None, Any], Any] = {}
+
+    def ids_by(table: Table) -> Any:
+        settings = table.settings
+        if settings not in known_ids:
+            known_ids[settings] = ids_of(method, policy, plan_of(table))
+        return known_ids[settings]
+
+    ids = None if policy.each is None else ids_by
+    made = reader(method, policy, plan, access, given, ids)
     handle = Handle(
         method,
         policy,
@@ -310,9 +365,33 @@ def _reading_method(method: Method, policy: Cached, cache: Any) -> Any:
         me=lambda owner: owner,
         bind=binder(method.params, method.name),
         everywhere=tables,
+        ids=ids,
     )
     tables.handle = handle
     return _dressed(made, handle, lambda: list(tables.by_id.values()), lambda: tables.cache)
+
+
+def _reading_shared(method: Method, policy: Cached, cache: Any) -> Any:
+    """Return what stands for a method for many ids that shares the entries of one for one id."""
+    shared = Shared(method, policy, cache)
+    bare = partial(MethodType, method.raw)
+    access = Access("$table_of($self)", "$bare($self)", "$self", plan="$plan_of($t)")
+    given = {"table_of": shared.of, "bare": bare, "plan_of": shared.plan}
+    # Of the function itself only; the plan of a call is that of the instance.
+    plan = planned(method, policy, None)
+    handle = Handle(
+        method,
+        policy,
+        shared.plan,
+        table=shared.of,
+        call=bare,
+        me=lambda owner: owner,
+        bind=binder(method.params, method.name),
+        ids=shared.ids,
+        item=shared.item,
+    )
+    made = reader(method, policy, plan, access, given, shared.ids)
+    return _dressed(made, handle, lambda: shared.tables, lambda: shared.cache)
 
 
 def _dressed(
@@ -320,14 +399,14 @@ def _dressed(
 ) -> Any:
     def cache_info() -> LruInfo:
         """Return hits, misses, maxsize and currsize, of all instances together."""
-        total = CacheInfo.total([CacheInfo(), *[table.info() for table in tables()]])
+        total = CacheInfo.total([table.info() for table in tables()])
         room = getattr(cache(), "max_entries", None)
         return LruInfo(total.hits, total.misses, room, total.entries)
 
     def cache_clear() -> None:
         """Forget every call and every figure, of all instances."""
         for table in tables():
-            table.forget_all(Cause("cache_clear"))
+            carry(forget_table(table, Cause("cache_clear")))
             table.forget_counts()
 
     function.__pussycache__ = handle
@@ -356,11 +435,13 @@ def _writer(rules: tuple[Forget | ForgetTag, ...], function: Any, is_method: boo
             on: Any
             if kind is owner and not of_class and handle.everywhere is not None:
                 # A class method writes for all instances.
-                on = handle.everywhere
+                on = handle.everywhere.for_all(
+                    f"invalidates(...) of the class method {method.name!r}"
+                )
             else:
                 on = handle.table(kind if of_class else owner)
             if match is not None:
-                on.index(match.at)
+                on.index(match.at, match.names)
             found.append(Effect(on, match))
         for rule in rules:
             if isinstance(rule, ForgetTag):
@@ -374,26 +455,38 @@ def _writer(rules: tuple[Forget | ForgetTag, ...], function: Any, is_method: boo
 
 
 def _writing_function(method: Method, rules: tuple[Forget | ForgetTag, ...]) -> Any:
-    found = []
+    found: list[Any] = []
     try:
         for rule in rules:
             if isinstance(rule, ForgetTag):
-                raise ConfigurationError(
-                    f"invalidates(...) of the function {method.name!r} has {rule!r}, but a "
-                    "function has no object whose cache it could be; call forget_tag(cache, tag)"
-                )
+                continue
             if isinstance(rule.method, str):
                 raise ConfigurationError(
                     f"invalidates(...) of the function {method.name!r} names {rule.method!r}; "
                     "names are for methods of a class: give the decorated function itself"
                 )
-            for handle, _ in named_by(object, rule, method.name):
-                table = handle.table(getattr(rule.method, "__self__", None))
+            for named, _ in named_by(object, rule, method.name):
+                owner = getattr(rule.method, "__self__", None)
+                said, handle = of_item(rule, named, type(owner))
+                table = handle.table(owner)
                 match = None
-                if rule.mapped:
-                    match = Match.of(rule, handle.method, handle.cached, method)
-                    table.index(match.at)
+                if said.mapped:
+                    match = Match.of(said, handle.method, handle.cached, method)
+                    table.index(match.at, match.names)
+                table.written_by(method.label)
                 found.append(Effect(table, match))
+        # A function has no object. Where it says what else it makes wrong, it is known where.
+        near = list(dict.fromkeys([effect.on.tags for effect in found]))
+        for rule in rules:
+            if isinstance(rule, ForgetTag):
+                forgotten = rule.check(method.name, method.positions)
+                if not near:
+                    raise ConfigurationError(
+                        f"invalidates(...) of the function {method.name!r} has {rule!r}, but not "
+                        "in which cache: name beside it what else the function makes wrong, as "
+                        "Forget(a_function), or call forget_tag(cache, tag)"
+                    )
+                found += [Effect(tags, forgotten) for tags in near]
     except ConfigurationError as problem:
         return _broken(method.raw, problem)
     function = method.raw

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     AnyMatch = Match | TagMatch | None
 
-__all__ = ["attributes", "decorated", "handle_of", "undecorated", "written_through"]
+__all__ = ["attributes", "decorated", "handle_of", "of_item", "undecorated", "written_through"]
 
 
 def attributes(kind: type) -> Iterator[tuple[str, Any]]:
@@ -66,6 +66,31 @@ def handle_of(rule: Forget, where: str) -> Handle:
     return handle
 
 
+def of_item(rule: Forget, handle: Handle, owner: type) -> tuple[Forget, Handle]:
+    """Return a rule and what it names as they are said of the method for one id, if there is one.
+
+    The entries of a method for many ids may be those of another one, with other places for the
+    arguments.
+
+    :param owner: the class of whose objects' methods they are.
+    """
+    if handle.item is None:
+        return rule, handle
+    item = handle.item(owner)
+    if not rule.mapped:
+        return rule, item
+    many, one = handle.method, item.method
+    for name in rule.mapped:
+        many.position(name, handle.cached, repr(rule))
+    (own,) = [name for name in one.positions if name not in many.positions]
+    return renamed(rule, one.name, handle.cached.each, own), item
+
+
+def renamed(rule: Forget, method: str, each: str | None, own: str) -> Forget:
+    """Return a rule that was said of many ids as one that is said of the method for one."""
+    return Forget(method, **{own if n == each else n: said for n, said in rule.mapped.items()})
+
+
 def written_through(
     scope: Scope,
     target: object,
@@ -79,12 +104,17 @@ def written_through(
         found[name] = []
         for rule in rules:
             found[name] += _named(scope, target, methods, cached, rule, methods[name])
-    return {name: [_effect(on(), match) for on, match in on_all] for name, on_all in found.items()}
+    return {
+        name: [_effect(on(), match, methods[name]) for on, match in on_all]
+        for name, on_all in found.items()
+    }
 
 
-def _effect(on: Any, match: AnyMatch) -> Effect:
+def _effect(on: Any, match: AnyMatch, writer: Method) -> Effect:
+    if not isinstance(match, TagMatch):
+        on.written_by(writer.label)
     if isinstance(match, Match):
-        on.index(match.at)
+        on.index(match.at, match.names)
     return Effect(on, match)
 
 
@@ -98,7 +128,7 @@ def _named(
 ) -> Iterator[tuple[Callable[[], Table | Scope | Tags], AnyMatch]]:
     where = f"invalidate_methods[{writer.name!r}]"
     if isinstance(rule, ForgetTag):
-        yield lambda: scope.home.tags, rule.check(writer.name, writer.positions)
+        yield lambda: scope.tags, rule.check(writer.name, writer.positions)
         return
 
     def match(reader: Method, policy: Cached | None, rule: Forget = rule) -> Match | None:
@@ -107,7 +137,8 @@ def _named(
     if not isinstance(rule.method, str):
         handle = handle_of(rule, where)
         owner = getattr(rule.method, "__self__", None)
-        yield lambda: handle.table(owner), match(handle.method, handle.cached)
+        rule, handle = of_item(rule, handle, type(owner))
+        yield lambda: handle.table(owner), match(handle.method, handle.cached, rule)
         return
     inner = list(decorated(type(target), rule.method))
     if rule.method == "*":
@@ -124,13 +155,13 @@ def _named(
             if rule.mapped:
                 match(reader, policy)
                 (own,) = [p for p in item.positions if p not in reader.positions]
-                renamed = {own if n == policy.each else n: s for n, s in rule.mapped.items()}
-                rule = Forget(name, **renamed)
+                rule = renamed(rule, name, policy.each, own)
             reader, policy = item, cached[name]
         yield lambda: scope.table(name), match(reader, policy, rule)
     for handle, of_class in inner:
         owner = type(target) if of_class else target
-        yield _table(handle, owner), match(handle.method, handle.cached)
+        its_rule, handle = of_item(rule, handle, type(target))
+        yield _table(handle, owner), match(handle.method, handle.cached, its_rule)
 
 
 def _table(handle: Handle, owner: object) -> Callable[[], Table]:

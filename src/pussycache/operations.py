@@ -1,36 +1,43 @@
 """Working on one call: forget, peek, refresh, bypass, put, explain, info; and writing by hand.
 
-Each takes a method of a proxy or a decorated function, and the arguments of the call. The ``a``
-twins are for caches that need I/O; with the ones of this process they do the same.
+Each takes a method of a proxy or a decorated function, and the arguments of the call. What it does
+is a flow that asks only caches outside of this process; the ``a`` twins carry it out in a task.
 """
 
 from __future__ import annotations
 
-import inspect
-import math
+from collections.abc import Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, overload
 
+from pussycache.cache.base import Cache
 from pussycache.compile import Handle
+from pussycache.declare.parameters import signature
 from pussycache.engine import clock, drivers, tasks
-from pussycache.engine.entry import Cause, Tended
+from pussycache.engine.asking import acarry, carry
+from pussycache.engine.entry import Cause
 from pussycache.engine.failures import Remembered
-from pussycache.engine.flow import reload, uncacheable
-from pussycache.engine.generations import CHANGED, Table
-from pussycache.engine.staleness import AHEAD, FRESH, SPENT, STALE
+from pussycache.engine.fences import Fence, KeyFence
+from pussycache.engine.flow import reload
+from pussycache.engine.generations import Table
+from pussycache.engine.landing import Absent, placed
+from pussycache.engine.plan import uncacheable
+from pussycache.engine.staleness import SPENT
 from pussycache.engine.tags import Tags
-from pussycache.engine.writes import Write
+from pussycache.engine.watched import seen_operation, watched
+from pussycache.engine.writes import Write, forget_table, outlast
 from pussycache.errors import ConfigurationError
+from pussycache.explanation import Explanation, explained, together, uncached
 from pussycache.stats import CacheInfo
 from pussycache.types import MISSING
 from pussycache.writers import Writing
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
-    from datetime import datetime
+    from collections.abc import Awaitable, Callable, Generator, Iterator
 
-    from pussycache.cache.base import Cache
-    from pussycache.engine.entry import Entry
+    from pussycache.engine.asking import Ask
+    from pussycache.engine.ids import Ids, Wanted
+    from pussycache.engine.plan import Plan
     from pussycache.types import Missing
 
 __all__ = [
@@ -56,89 +63,174 @@ __all__ = [
     "writing",
 ]
 
+_NOTHING: Final = object()
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Explanation(NamedTuple):
-    """Why a call would hit or miss, in fields and, as text, in one line.
-
-    ``reason`` is ``"hit"`` or one of ``never-cached``, ``expired``, ``invalidated``, ``evicted``,
-    ``not-stored``, ``uncacheable`` and ``bypassed-by-write``. ``when`` is the aware moment it
-    happened, where that is known. ``by`` says which call of which method, in which process, made
-    the entry wrong; ``detail`` what else is known.
-    """
-
-    method: str
-    hit: bool
-    reason: str
-    when: datetime | None = None
-    by: str | None = None
-    detail: str | None = None
-
-    def __str__(self) -> str:
-        text = f"{self.method}: {'hit' if self.hit else 'miss, ' + self.reason}"
-        if self.when is not None:
-            text += f" at {self.when.astimezone().isoformat(timespec='seconds')}"
-        if self.by is not None:
-            text += f" by {self.by}"
-        return f"{text} ({self.detail})" if self.detail else text
-
-
-_FOR_MANY = ("bypass", "forget_all", "info")
+def _handed(method: Any, operation: str, beside: str = "") -> tuple[Handle, Any]:
+    """Return what a cached method is known by, and the object it belongs to."""
+    handle = getattr(method, "__pussycache__", None)
+    if not isinstance(handle, Handle):
+        shown = getattr(method, "__qualname__", None) or repr(method)
+        raise ConfigurationError(
+            f"{operation} takes {beside}a cached method of a proxy or a decorated function, "
+            f"not {shown}; name it in cached_methods and take it from the proxy, or decorate "
+            "it with cached"
+        )
+    owner = getattr(method, "__self__", None)
+    if owner is None and handle.owned:
+        raise ConfigurationError(
+            f"{operation} takes {method.__qualname__} of an object, not of its class; take the "
+            "method from the proxy or the instance, and that of a property as "
+            "Class.name.fget.__get__(instance)"
+        )
+    return handle, owner
 
 
 class _Method:
     """A cached method as it was handed in, with the object it belongs to."""
 
     def __init__(self, method: Any, operation: str) -> None:
-        handle = getattr(method, "__pussycache__", None)
-        if not isinstance(handle, Handle):
-            shown = getattr(method, "__qualname__", None) or repr(method)
-            raise ConfigurationError(
-                f"{operation} takes a cached method of a proxy or a decorated function, not "
-                f"{shown}; name it in cached_methods, or decorate it with cached"
-            )
-        if handle.cached.each is not None and operation not in _FOR_MANY:
-            raise ConfigurationError(
-                f"{operation} works on one result, and {handle.method.name!r} has one for each of "
-                "its ids; use the method that its item= names"
-            )
-        self.handle = handle
-        self.owner = getattr(method, "__self__", None)
-        if self.owner is None and handle.owned:
-            raise ConfigurationError(
-                f"{operation} takes {method.__qualname__} of an object, not of its class; "
-                "take the method from the proxy or the instance"
-            )
-        self.table: Table = handle.table(self.owner)
+        handle, owner = _handed(method, operation)
+        self.handle, self.owner = handle, owner
+        self.table: Table = handle.table(owner)
         self.me = handle.me(self.owner)
         self.plan = handle.plan(self.table)
+        # How to go about it where the entries are outside of this process.
+        self.far = self.plan.far
+        # Where it is a method for many ids.
+        self.ids: Ids | None = None if handle.ids is None else handle.ids(self.table)
 
     def values(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         return self.handle.bind(*args, **kwargs)
 
-    def key(self, values: tuple[Any, ...]) -> Any:
+    def wanted(self, ids: Ids, values: tuple[Any, ...]) -> Iterator[Wanted | Exception]:
+        """The calls for one id that a call for many stands for, or why there is no key for one."""
+        read = ids.read(values)
+        if read is None:
+            raise ConfigurationError(
+                f"{self.handle.cached.each!r} of {self.plan.label} must be a collection of ids, "
+                f"not {values[ids.at]!r}"
+            )
+        for one in read[ids.at]:
+            try:
+                # It is to be a key of the answer, too.
+                hash(one)
+                yield ids.of(one, read, self.me)
+            except Exception as error:
+                yield error
+
+    # Of one call, or of one id of a call for many: then with the plan of that.
+
+    def key(self, plan: Plan, values: tuple[Any, ...]) -> Any:
         """The key, or `MISSING` where there is none."""
         try:
-            return self.plan.encode(values, self.me)
+            return plan.encode(values, self.me)
         except Exception:
             return MISSING
+
+    def forget(self, plan: Plan, values: tuple[Any, ...], cause: Cause) -> Generator[Ask, Any, Any]:
+        """Forget it; true if it was there."""
+        if self.far is not None:
+            found = yield from self.far.forget(plan, self.table, values, self.me, cause)
+        else:
+            key = self.key(plan, values)
+            found = key is not MISSING and self.table.forget(key, cause)
+        yield from self.outlast(plan, values, cause)
+        return found
+
+    def outlast(
+        self, plan: Plan, values: tuple[Any, ...], cause: Cause
+    ) -> Generator[Ask, Any, bool]:
+        """Have it stay so until the transactions around have ended; false if there are none."""
+        key, me = self.key(plan, values), self.me
+        if key is not MISSING:
+            fence = KeyFence(key, lambda others: plan.encode(others, me))
+            # It is counted elsewhere.
+            fence.succeeds = True
+            return (yield from outlast(self.table, fence, cause))
+        if self.far is not None:
+            return (yield from outlast(self.table, Fence(succeeds=True), cause))
+        return False
+
+    def remembered(self, plan: Plan, values: tuple[Any, ...]) -> Generator[Ask, Any, Any]:
+        """What is remembered, as callers are given it; or `Remembered`, or `_NOTHING`."""
+        if self.far is not None:
+            value = yield from self.far.peek(plan, self.table, values, self.me)
+            return _NOTHING if value is MISSING else value
+        key = self.key(plan, values)
+        entry = None if key is MISSING or clock.switches else self.table.entries.get(key)
+        if entry is None or entry.deadline <= clock.read() or not entry.intact:
+            return _NOTHING
+        if not self.table.current(entry) or entry.stage is SPENT:
+            return _NOTHING
+        hand, value = plan.keeping.hand, entry.value
+        if hand is None or value is MISSING or type(value) is Remembered:
+            return value
+        return hand(value)
+
+    def put(self, plan: Plan, values: tuple[Any, ...], value: Any) -> Generator[Ask, Any, Any]:
+        """Store a value, or that there is none (`Absent`); true if it is stored."""
+        if (yield from self.outlast(plan, values, Cause("put"))):
+            # Nobody else can see yet what it stands for.
+            return False
+        if self.far is not None:
+            if type(value) is Absent:
+                yield from self.far.forget(plan, self.table, values, self.me, Cause("put"))
+                return False
+            kind = self.handle.method.kind
+            return (yield from self.far.put(plan, self.table, values, self.me, value, kind))
+        try:
+            key = plan.encode(values, self.me)
+        except Exception as error:
+            uncacheable(self.plan, self.table, error)
+            return False
+        if type(value) is not Absent:
+            value = plan.keeping.given(value, self.handle.method.kind)
+        return placed(plan, self.table, key, values, self.me, value)
+
+    def explain(self, plan: Plan, values: tuple[Any, ...]) -> Generator[Ask, Any, Explanation]:
+        """Say why it would hit, or miss."""
+        if self.far is None or clock.switches:
+            return explained(plan, self.table, self.me, values)
+        found: Explanation = yield from self.far.explain(plan, self.table, values, self.me)
+        return found
 
 
 def forget(method: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> bool:
     """Forget one call; true if its result was remembered.
 
-    Counts as a write: a load of this call that is under way is not stored.
+    Counts as a write: a load of this call that is under way is not stored. Of a method for many ids
+    (`Cached(each=...)`) it forgets each id, and is true if any was remembered.
 
     >>> import pussycache
     >>> users = pussycache.wrap({7: "ada"}, cached_methods=["get"])
     >>> users.get(7), pussycache.forget(users.get, 7), pussycache.forget(users.get, 7)
     ('ada', True, False)
     """
-    what = _Method(method, "forget")
-    key = what.key(what.values(args, kwargs))
-    return key is not MISSING and what.table.forget(key, Cause("forget"))
+    return bool(carry(_forget(_Method(method, "forget"), args, kwargs)))
+
+
+def _forget(
+    what: _Method, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Generator[Ask, Any, bool]:
+    values, cause = what.values(args, kwargs), Cause("forget")
+    with seen_operation(cause, what.plan.label) as seen:
+        if what.ids is None:
+            calls = [(what.plan, values)]
+        else:
+            wanted = what.wanted(what.ids, values)
+            plan = what.ids.plan
+            calls = [(plan, one.values) for one in wanted if not isinstance(one, Exception)]
+        found = False
+        for plan, call in calls:
+            there = yield from what.forget(plan, call, cause)
+            if seen is not None:
+                seen.forgets(plan, call, there)
+            found = there or found
+        return found
 
 
 def forget_all(what: object, /) -> None:
@@ -152,8 +244,16 @@ def forget_all(what: object, /) -> None:
     >>> pussycache.peek(users.get, 7)
     MISSING
     """
-    for table in _tables(what, "forget_all"):
-        table.forget_all(Cause("forget_all"))
+    carry(_forget_all(what))
+
+
+def _forget_all(what: object) -> Generator[Ask, Any, None]:
+    cause = Cause("forget_all")
+    with seen_operation(cause, "") as seen:
+        for table in _tables(what, "forget_all"):
+            if seen is not None:
+                seen.affects(table, Fence())
+            yield from forget_table(table, cause)
 
 
 def forget_tag(cache: Cache, tag: str, /) -> None:
@@ -173,6 +273,10 @@ def forget_tag(cache: Cache, tag: str, /) -> None:
     >>> pussycache.peek(users.get, 7)
     MISSING
     """
+    carry(_forget_tag(cache, tag))
+
+
+def _forget_tag(cache: Cache, tag: str) -> Generator[Ask, Any, None]:
     if not isinstance(tag, str):
         raise ConfigurationError(f"forget_tag takes a tag, which is a string, not {tag!r}")
     tags = getattr(cache, "tags", None)
@@ -181,13 +285,28 @@ def forget_tag(cache: Cache, tag: str, /) -> None:
             f"forget_tag takes a cache that keeps tags, not {cache!r}; for a proxy, give "
             "cache_of(proxy)"
         )
-    tags.forget(tag, Cause("forget_tag", {"tag": repr(tag)}))
+    cause = Cause("forget_tag", {"tag": repr(tag)})
+    distant, fence = tags.distant, Fence((0,), frozenset([(tag,)]))
+    with seen_operation(cause, "") as seen:
+        if seen is not None:
+            seen.affects(tags, fence)
+        if distant is not None:
+            yield from distant.replacing(fence, cause)
+        tags.forget(tag, cause)
+        yield from outlast(tags, Fence((0,), frozenset([(tag,)])), cause)
 
 
 def _tables(what: Any, operation: str) -> list[Table]:
     if hasattr(type(what), "_pussycache_slots"):
         return list(what._pussycache_about.scope.tables.values())
-    return [_Method(what, operation).table]
+    # Caches are of an abstract class, which takes its time to say what is one.
+    if not hasattr(what, "__pussycache__") and isinstance(what, Cache):
+        raise ConfigurationError(
+            f"{operation} takes a proxy or a cached method, not {what!r}; a whole cache is emptied "
+            "by its clear()"
+        )
+    handle, owner = _handed(what, operation, "a proxy, or ")
+    return [handle.table(owner)]
 
 
 @overload
@@ -199,34 +318,53 @@ def peek(method: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | Mi
 def peek(method: Any, /, *args: Any, **kwargs: Any) -> Any:
     """Return what is remembered of a call, or `MISSING`. Loads nothing, counts nothing.
 
+    Of a method for many ids, a mapping as a call would return it, if all are remembered.
+
     >>> import pussycache
     >>> users = pussycache.wrap({7: "ada"}, cached_methods=["get"])
     >>> pussycache.peek(users.get, 7), users.get(7), pussycache.peek(users.get, 7)
     (MISSING, 'ada', 'ada')
     """
-    what = _Method(method, "peek")
-    key = what.key(what.values(args, kwargs))
-    if key is MISSING or clock.switches:
-        return MISSING
-    entry = what.table.entries.get(key)
-    if entry is None or entry.deadline <= clock.read() or not entry.intact:
-        return MISSING
-    if not what.table.current(entry):
-        return MISSING
-    if entry.stage is SPENT or type(entry.value) is Remembered:
-        return MISSING
-    hand = what.plan.keeping.hand
-    return entry.value if hand is None else hand(entry.value)
+    return carry(_peek(_Method(method, "peek"), args, kwargs))
+
+
+def _peek(what: _Method, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Generator[Ask, Any, Any]:
+    values = what.values(args, kwargs)
+    if what.ids is None:
+        value = yield from what.remembered(what.plan, values)
+        return MISSING if value is _NOTHING or type(value) is Remembered else value
+    found = {}
+    for one in what.wanted(what.ids, values):
+        if isinstance(one, Exception):
+            return MISSING
+        value = yield from what.remembered(what.ids.plan, one.values)
+        if value is _NOTHING or (type(value) is Remembered and not value.absence):
+            return MISSING
+        if value is not MISSING and type(value) is not Remembered:
+            found[one.id] = value
+    return MISSING if clock.switches else found
 
 
 def refresh(method: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
     """Load a call now, whatever is remembered, store the result and return it.
 
-    Meanwhile others are answered with what is remembered. For an async method, await the result.
+    Meanwhile others are answered with what is remembered. For an async method, await the result. Of
+    a method for many ids, all are loaded, in one call.
     """
     what = _Method(method, "refresh")
     values = what.values(args, kwargs)
-    flow = reload(what.plan, what.table, values, what.me)
+    if what.ids is None:
+        start = reload if what.far is None else what.far.reload
+        flow = start(what.plan, what.table, values, what.me)
+    elif what.far is None:
+        # Asked for only here: few programs have methods for many ids.
+        from pussycache.engine.batches import gather_anew
+
+        flow = gather_anew(what.plan, what.ids, what.table, values, what.me)
+    else:
+        flow = what.far.gather_anew(what.plan, what.ids, what.table, values, what.me)
+    if clock.watching:
+        flow = watched(flow, what.plan, what.table, values, what.me, "refresh")
     drives: dict[str, Any] = {"coroutine": tasks.drive, "asyncgen": tasks.replay}
     drive = drives.get(what.handle.method.kind, drivers.drive)
     result: R = drive(flow, what.plan, what.handle.call(what.owner), values)
@@ -244,105 +382,82 @@ def put(method: Callable[P, Any], value: Any, /, *args: P.args, **kwargs: P.kwar
     """Remember a value as the result of a call; true if it was stored. Counts as a write.
 
     The method's policy is asked as for a load (its ttl, its ``when``). While another write of this
-    call is at work, nothing is stored.
+    call is at work, nothing is stored; nor inside of a transaction that is watched, where the call
+    is forgotten: others cannot see yet what the value stands for. Of a method for many ids, the
+    value is a mapping: each id is stored, and one that is not in it is forgotten, or remembered as
+    missing where the policy says so; true if that is so of every id that the call asks for.
 
     >>> import pussycache
     >>> users = pussycache.wrap({7: "ada"}, cached_methods=["get"])
     >>> pussycache.put(users.get, "grace", 7), users.get(7)
     (True, 'grace')
     """
-    what = _Method(method, "put")
+    return bool(carry(_put(_Method(method, "put"), value, args, kwargs)))
+
+
+def _put(
+    what: _Method, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Generator[Ask, Any, bool]:
     values = what.values(args, kwargs)
-    try:
-        key = what.plan.encode(values, what.me)
-    except Exception as error:
-        uncacheable(what.plan, what.table, error)
-        return False
-    kept = what.plan.keeping.of(what.plan.keeping.given(value, what.handle.method.kind), what.me)
-    if what.plan.tags is not None and kept.made is not None:
-        kept.made.tags = what.plan.tags.of(values, kept.stored)
-    expires = None if clock.switches else kept.expires
-    return what.table.put(key, values, kept.stored, expires, kept.made)
+    with seen_operation(Cause("put"), what.plan.label):
+        return bool((yield from _put_all(what, value, values)))
+
+
+def _put_all(what: _Method, value: Any, values: tuple[Any, ...]) -> Generator[Ask, Any, bool]:
+    if what.ids is None:
+        return bool((yield from what.put(what.plan, values, value)))
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(
+            f"put takes a mapping from ids to results for {what.plan.label}, not {value!r}"
+        )
+    stored = True
+    for one in what.wanted(what.ids, values):
+        if isinstance(one, Exception):
+            uncacheable(what.plan, what.table, one)
+            stored = False
+            continue
+        result = value.get(one.id, MISSING)
+        given = Absent(one.id) if result is MISSING else result
+        stored = (yield from what.put(what.ids.plan, one.values, given)) and stored
+    return stored
 
 
 def explain(method: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Explanation:
     """Say why a call would hit, or miss: see `Explanation`. Loads nothing, counts nothing.
+
+    A call for many ids hits if each of them does; else the first one that does not is named.
 
     >>> import pussycache
     >>> users = pussycache.wrap({7: "ada"}, cached_methods=["get"])
     >>> print(pussycache.explain(users.get, 7))
     dict.get: miss, never-cached
     """
-    what = _Method(method, "explain")
+    explained: Explanation = carry(_explain(_Method(method, "explain"), args, kwargs))
+    return explained
+
+
+def _explain(
+    what: _Method, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Generator[Ask, Any, Explanation]:
     values = what.values(args, kwargs)
-    label, table = what.plan.label, what.table
-    if clock.switches:
-        return Explanation(label, False, "not-stored", detail="caching is switched off")
+    if what.ids is None:
+        return (yield from what.explain(what.plan, values))
+    told = []
     try:
-        key = what.plan.encode(values, what.me)
+        for one in what.wanted(what.ids, values):
+            if isinstance(one, Exception):
+                raise one
+            told.append((one.id, (yield from what.explain(what.ids.plan, one.values))))
     except Exception as error:
-        return Explanation(label, False, "uncacheable", detail=str(error))
-    if table.fences and table.fenced(values):
-        return Explanation(label, False, "bypassed-by-write", detail="a writer is at work")
-    entry = table.entries.get(key)
-    if entry is not None:
-        left = entry.deadline - clock.read()
-        if left > 0 and isinstance(entry, Tended) and not table.current(entry):
-            cause = table.home.tags.why(entry)
-            moment = None if cause is None else _moment(cause.when)
-            return Explanation(
-                label, False, "invalidated", moment, by=None if cause is None else str(cause)
-            )
-        if left > 0 and not entry.intact:
-            return Explanation(label, False, "invalidated", detail=CHANGED)
-        if left > 0:
-            return _aged(label, entry, left)
-        return Explanation(label, False, "expired", _moment(clock.wall() + left))
-    event = table.home.history.last(table.serial, key)
-    if event is None:
-        return Explanation(label, False, "never-cached")
-    reason, when, why = event
-    moment = None if when is None else _moment(when)
-    if isinstance(why, Cause):
-        return Explanation(label, False, reason, moment, by=str(why))
-    return Explanation(label, False, reason, moment, detail=why)
-
-
-def _aged(label: str, entry: Entry, left: float) -> Explanation:
-    if type(entry.value) is Remembered:
-        again = f"raises {entry.value} again, for {left:.3g} s more"
-        return Explanation(label, True, "hit", detail=again)
-    age = entry.age if isinstance(entry, Tended) else None
-    if age is None:
-        return Explanation(label, True, "hit", detail=_good_for(left))
-    stage, over = age.stage(clock.read()), age.over(clock.read())
-    error = f"; the last load failed: {age.error}" if age.error else ""
-    if stage in (FRESH, AHEAD):
-        good = f"good for {min(left, -over):.3g} s more" if left != math.inf else ""
-        if left < -over:
-            good += " if it is not used"
-        ahead = ", and due for a refresh" if stage is AHEAD else ""
-        return Explanation(label, True, "hit", detail=f"{good}{ahead}{error}" or None)
-    expired = _moment(clock.wall() - over)
-    if stage is STALE:
-        old = f"stale for {over:.3g} s, served for {left:.3g} s more{error}"
-        return Explanation(label, True, "hit", expired, detail=old)
-    old = f"the old value is served if the load fails, for {left:.3g} s more{error}"
-    return Explanation(label, False, "expired", expired, detail=old)
-
-
-def _good_for(seconds: float) -> str | None:
-    return None if seconds == float("inf") else f"good for {seconds:.3g} s more"
-
-
-def _moment(wall: float) -> datetime:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(wall, UTC)
+        return uncached(what.plan, error)
+    return together(what.plan, told)
 
 
 def info(what: object, /) -> CacheInfo:
-    """Return what happened so far to the calls of a method, or of all methods of a proxy.
+    """Return what happened so far to the calls of a method, or of all of a proxy or a cache.
+
+    Those of a cache are what happened in this process, also to objects that are no more, and to
+    what was stored by `set`. A later one minus an earlier one is what happened in between.
 
     >>> import pussycache
     >>> users = pussycache.wrap({7: "ada"}, cached_methods=["get"])
@@ -352,7 +467,11 @@ def info(what: object, /) -> CacheInfo:
     >>> figures.hits, figures.misses, figures.entries, figures.hit_ratio
     (1, 1, 1, 0.5)
     """
-    return CacheInfo.total([CacheInfo(), *[table.info() for table in _tables(what, "info")]])
+    if isinstance(what, Cache) and not hasattr(type(what), "_pussycache_slots"):
+        total = CacheInfo.total(what.figures().values())
+        # One may concern several methods.
+        return total._replace(pending=getattr(what, "pending", 0))
+    return CacheInfo.total([table.info() for table in _tables(what, "info")])
 
 
 @contextmanager
@@ -381,11 +500,14 @@ def writing(method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Iterato
             f"writing takes an invalidating method, not {shown}; name it in invalidate_methods, or "
             "decorate it with invalidates"
         )
-    signature = inspect.Signature(list(declared.method.params))
-    bound = signature.bind_partial(*args, **kwargs)
+    writer = declared.method
+    try:
+        bound = signature(writer.params).bind_partial(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"writing({writer.name}): {error}") from None
     bound.apply_defaults()
     owner = getattr(method, "__self__", None)
-    write = Write(declared.method.name, declared.effects(owner), bound.arguments)
+    write = Write(writer.name, declared.effects(owner), bound.arguments, writer.label)
     write.begin(inside=True)
     try:
         yield
@@ -395,17 +517,17 @@ def writing(method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Iterato
 
 async def aforget(method: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> bool:
     """As `forget`."""
-    return forget(method, *args, **kwargs)
+    return bool(await acarry(_forget(_Method(method, "forget"), args, kwargs)))
 
 
 async def aforget_all(what: object, /) -> None:
     """As `forget_all`."""
-    forget_all(what)
+    await acarry(_forget_all(what))
 
 
 async def aforget_tag(cache: Cache, tag: str, /) -> None:
     """As `forget_tag`."""
-    forget_tag(cache, tag)
+    await acarry(_forget_tag(cache, tag))
 
 
 @overload
@@ -416,7 +538,13 @@ async def apeek(
 async def apeek(method: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | Missing: ...
 async def apeek(method: Any, /, *args: Any, **kwargs: Any) -> Any:
     """As `peek`."""
-    return peek(method, *args, **kwargs)
+    return await acarry(_peek(_Method(method, "peek"), args, kwargs))
+
+
+async def _awaited(result: Any) -> Any:
+    import inspect
+
+    return await result if inspect.isawaitable(result) else result
 
 
 @overload
@@ -428,7 +556,7 @@ async def arefresh(method: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs)
 async def arefresh(method: Any, /, *args: Any, **kwargs: Any) -> Any:
     """As `refresh`, awaited also for an async method."""
     result = refresh(method, *args, **kwargs)
-    return await result if inspect.isawaitable(result) else result
+    return await _awaited(result)
 
 
 @overload
@@ -438,17 +566,18 @@ async def abypass(method: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) 
 async def abypass(method: Any, /, *args: Any, **kwargs: Any) -> Any:
     """As `bypass`, awaited also for an async method."""
     result = bypass(method, *args, **kwargs)
-    return await result if inspect.isawaitable(result) else result
+    return await _awaited(result)
 
 
 async def aput(method: Callable[P, Any], value: Any, /, *args: P.args, **kwargs: P.kwargs) -> bool:
     """As `put`."""
-    return put(method, value, *args, **kwargs)
+    return bool(await acarry(_put(_Method(method, "put"), value, args, kwargs)))
 
 
 async def aexplain(method: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Explanation:
     """As `explain`."""
-    return explain(method, *args, **kwargs)
+    explained: Explanation = await acarry(_explain(_Method(method, "explain"), args, kwargs))
+    return explained
 
 
 async def ainfo(what: object, /) -> CacheInfo:

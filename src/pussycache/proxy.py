@@ -7,9 +7,8 @@ from is said by its class (standin.py); what happens in a call is decided below 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import FunctionType
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pussycache.cache.base import Cache
 from pussycache.cache.memory import MemoryCache
@@ -18,32 +17,47 @@ from pussycache.declare.rules import Forget, InvalidateMethods, written
 from pussycache.declare.signatures import find
 from pussycache.declare.templates import ForgetTag
 from pussycache.effects import written_through
+from pussycache.engine.asking import carry
 from pussycache.engine.entry import Cause
+from pussycache.engine.generations import Table
 from pussycache.engine.keeping import Keeping
 from pussycache.engine.scopes import Scope
-from pussycache.engine.writes import Effect
+from pussycache.engine.writes import Effect, forget_table
 from pussycache.errors import ConfigurationError
 from pussycache.specials import static
 from pussycache.standin import MORE_SLOTS, TARGET, class_for
+
+if TYPE_CHECKING:
+    from pussycache.cache.described import Described
 
 __all__ = ["BaseProxy", "cache_of", "wrap"]
 
 T = TypeVar("T")
 
 
-@dataclass(repr=False, eq=False)
 class About:
     """What a proxy was told, so that another one can be told the same; and what it came to."""
 
-    maker: type[BaseProxy]
-    cache: Cache
-    cached: Mapping[str, Cached]
-    writes: Mapping[str, tuple[Forget | ForgetTag, ...]]
-    namespace: str | None
-    version: Any
-    self_calls: bool
-    scope: Scope
-    effects: dict[str, list[Effect]] = field(default_factory=dict)
+    def __init__(
+        self,
+        maker: type[BaseProxy],
+        cache: Cache,
+        cached: Mapping[str, Cached],
+        writes: Mapping[str, tuple[Forget | ForgetTag, ...]],
+        namespace: str | None,
+        version: Any,
+        self_calls: bool,
+        scope: Scope,
+    ) -> None:
+        self.maker = maker
+        self.cache = cache
+        self.cached = cached
+        self.writes = writes
+        self.namespace = namespace
+        self.version = version
+        self.self_calls = self_calls
+        self.scope = scope
+        self.effects: dict[str, list[Effect]] = {}
 
 
 class BaseProxy:
@@ -186,6 +200,11 @@ def _standing_for(
                 f"item of cached_methods[{name!r}] names {said.item!r}, which cached_methods does "
                 "not; name it there, too"
             )
+        if said.item is not None and cached[said.item].each is not None:
+            raise ConfigurationError(
+                f"item of cached_methods[{name!r}] names {said.item!r}, whose entries it cannot "
+                "share: that is for many ids, too; name the method for one"
+            )
     methods = {name: find(_having(target, name), name, "cached_methods") for name in cached}
     methods |= {name: find(_having(target, name), name, "invalidate_methods") for name in writes}
     made = class_for(
@@ -199,15 +218,37 @@ def _standing_for(
     put(proxy, "_pussycache_about", about)
     about.effects = written_through(scope, target, methods, cached, writes)
     for name, said in cached.items():
-        if said.item is not None:
-            continue
         timed = Keeping(name, said, cache.ttl).timed
-        scope.table(name).keyed_by(
-            (said.key, tuple(sorted(said.ignore)), said.materialize, said.tags), timed, proxy
+        # The entries of a batch may be those of the method for one id.
+        own = said if said.item is None else cached[said.item]
+        scope.table(said.item or name).keyed_by(
+            (own.key, tuple(sorted(own.ignore)), own.materialize, own.tags), timed, proxy
         )
     for slot, name in zip(made._pussycache_slots, cached, strict=True):  # type: ignore[attr-defined]
-        put(proxy, slot, scope.table(cached[name].item or name))
+        table = scope.table(cached[name].item or name)
+        put(proxy, slot, table)
+        table.teller = _described
+    # Asked for once: when nothing waits any more, there is nobody.
+    waiting = scope.home.waiting
+    if waiting is not None:
+        for name, said in cached.items():
+            if said.item is None:
+                waiting.meet(scope.table(name))
     return proxy
+
+
+def _described(table: Table) -> Described | None:
+    from pussycache.cache.described import Described
+
+    for proxy in table.users:
+        handle = type(proxy).__dict__[table.name].__pussycache__
+        about: About = proxy._pussycache_about
+        target = proxy._pussycache_target
+        return Described(
+            *(table.name, handle.method, handle.cached, handle.plan(table), target, target),
+            *(about.namespace, about.version),
+        )
+    return None
 
 
 def _restored(
@@ -257,7 +298,7 @@ def _replaced(proxy: BaseProxy, name: str) -> None:
     said = about.cached.get(name)
     name = (said and said.item) or name
     if name in about.scope.tables:
-        about.scope.table(name).forget_all(Cause(f"{name} was replaced"))
+        carry(forget_table(about.scope.table(name), Cause(f"{name} was replaced")))
 
 
 def wrap(

@@ -5,14 +5,14 @@ Which functions are made, and what for, is the business of those who ask.
 
 from __future__ import annotations
 
-import inspect
-from inspect import Parameter
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
+from pussycache.declare.parameters import Parameter, is_plain, parameters, signature
 from pussycache.engine.clock import hot
 
 if TYPE_CHECKING:
+    import inspect
     from collections.abc import Callable, Mapping, Sequence
     from types import FunctionType
 
@@ -40,13 +40,13 @@ class Text:
             text = param.name
             if param.default is not Parameter.empty:
                 text += f"={self.own}d_{param.name}"
-            if param.kind is Parameter.POSITIONAL_ONLY:
+            if param.kind == Parameter.POSITIONAL_ONLY:
                 slash_after = len(parts) + 1
-            elif param.kind is Parameter.VAR_POSITIONAL:
+            elif param.kind == Parameter.VAR_POSITIONAL:
                 text, starred = f"*{param.name}", True
-            elif param.kind is Parameter.VAR_KEYWORD:
+            elif param.kind == Parameter.VAR_KEYWORD:
                 text = f"**{param.name}"
-            elif param.kind is Parameter.KEYWORD_ONLY and not starred:
+            elif param.kind == Parameter.KEYWORD_ONLY and not starred:
                 parts.append("*")
                 starred = True
             parts.append(text)
@@ -64,11 +64,11 @@ class Text:
         parts = []
         for i, param in enumerate(self.params):
             text = value(i, param.name)
-            if param.kind is Parameter.VAR_POSITIONAL:
+            if param.kind == Parameter.VAR_POSITIONAL:
                 text = f"*{text}"
-            elif param.kind is Parameter.VAR_KEYWORD:
+            elif param.kind == Parameter.VAR_KEYWORD:
                 text = f"**{text}"
-            elif param.kind is Parameter.KEYWORD_ONLY:
+            elif param.kind == Parameter.KEYWORD_ONLY:
                 text = f"{param.name}={text}"
             parts.append(text)
         return ", ".join(parts)
@@ -135,20 +135,36 @@ def named(function: FunctionType, method: Method, first: bool) -> FunctionType:
     function.__doc__ = getattr(raw, "__doc__", None)
     function.__module__ = getattr(raw, "__module__", None) or __name__
     function.__wrapped__ = raw  # type: ignore[attr-defined]
+    if not _is_told_by(raw, method, first):
+        function.__signature__ = _signature(raw, method, first)  # type: ignore[attr-defined]
+    annotations = getattr(raw, "__annotations__", None)
+    if isinstance(annotations, dict):
+        function.__annotations__.update(annotations)
+    return function
+
+
+def _is_told_by(raw: Any, method: Method, first: bool) -> bool:
+    """Whether what is wrapped has the very parameters: then `inspect` finds them there."""
+    if not is_plain(raw):
+        return False
+    theirs = parameters(raw)[first:]
+    return len(theirs) == len(method.params) and all(
+        (one.name, one.kind) == (other.name, other.kind) and one.default is other.default
+        for one, other in zip(theirs, method.params, strict=True)
+    )
+
+
+def _signature(raw: Any, method: Method, first: bool) -> inspect.Signature:
+    import inspect
+
     own = [Parameter("self", Parameter.POSITIONAL_ONLY)] if first else []
     try:
         returns = inspect.signature(raw).return_annotation
     except (TypeError, ValueError):
         returns = inspect.Signature.empty
     params = list(method.params)
-    if own and params and params[0].kind is not Parameter.POSITIONAL_ONLY:
+    if own and params and params[0].kind != Parameter.POSITIONAL_ONLY:
         own = [Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)]
     if any(p.name == "self" for p in params):
-        own = [p.replace(name="_self") for p in own]
-    function.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [*own, *params], return_annotation=returns
-    )
-    annotations = getattr(raw, "__annotations__", None)
-    if isinstance(annotations, dict):
-        function.__annotations__.update(annotations)
-    return function
+        own = [Parameter("_self", own[0].kind)] if own else []
+    return signature([*own, *params]).replace(return_annotation=returns)

@@ -7,7 +7,6 @@ class and ``in`` say of the proxy what they say of the target. Caching is not th
 from __future__ import annotations
 
 import collections.abc
-import inspect
 import math
 import operator
 import os
@@ -15,6 +14,7 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any, Final
 
+from pussycache.declare.parameters import kind_of
 from pussycache.types import MISSING
 
 __all__ = ["PATTERNS", "specials", "static"]
@@ -173,7 +173,7 @@ def specials(
             made[changing] = _in_place(operate, target_of, again)
     if issubclass(kind, type):
         made.setdefault("__mro_entries__", lambda proxy, bases: (target_of(proxy),))
-        made["__signature__"] = property(lambda proxy: inspect.signature(target_of(proxy)))
+        made["__signature__"] = property(lambda proxy: _signature(target_of(proxy)))
         made["__getitem__"] = _asking(operator.getitem, target_of)
         # Having items by number would make it iterable.
         made.setdefault("__iter__", None)
@@ -190,6 +190,12 @@ def specials(
         elif _is_python(made[name]) and made[name] is not found:
             _name(made[name], name, found)
     return made
+
+
+def _signature(kind: Any) -> Any:
+    import inspect
+
+    return inspect.signature(kind)
 
 
 def _is_python(found: object) -> bool:
@@ -278,7 +284,7 @@ def _call(found: object, target_of: Callable[[Any], Any]) -> Any:
     async def coroutine(proxy: Any, /, *args: Any, **kwargs: Any) -> Any:
         return await target_of(proxy)(*args, **kwargs)
 
-    return coroutine if inspect.iscoroutinefunction(found) else method
+    return coroutine if kind_of(found) == "coroutine" else method
 
 
 _CHANGING: Final = tuple([f"__i{word}__" for word, (_, change) in _BINARY.items() if change])

@@ -7,21 +7,20 @@ ones are forwarded, special ones come from the table of `specials`, and all else
 from __future__ import annotations
 
 import functools
-import inspect
 import itertools
 import operator
 import sys
 import weakref
 from collections.abc import Callable, Mapping
 from types import FunctionType, MethodDescriptorType, WrapperDescriptorType
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar
 
 from pussycache.cache.base import Cache
 from pussycache.compile import Access, Handle, at_home, forwarder, ids_of, planned, reader
+from pussycache.declare.parameters import LAZY
 from pussycache.declare.policy import Cached
 from pussycache.declare.signatures import Method
-from pussycache.engine.flow import Plan
-from pussycache.engine.generations import Table
+from pussycache.engine.plan import Plan
 from pussycache.engine.speed import quicken, through
 from pussycache.engine.writes import Effect
 from pussycache.source import binder
@@ -29,6 +28,8 @@ from pussycache.specials import PATTERNS, specials, static
 from pussycache.writers import writer
 
 __all__ = ["MORE_SLOTS", "TARGET", "class_for"]
+
+Made = TypeVar("Made")
 
 TARGET: Final = "_pussycache_target"
 """Where a proxy keeps what it stands for."""
@@ -81,7 +82,8 @@ def class_for(
     # When the class of targets changes, so does that of proxies. By ids, for a key holds nothing;
     # what they stand for is held by the class that was made, as far as it matters.
     looks = [(*base.__dict__, *map(id, tuple(base.__dict__.values()))) for base in kind.__mro__]
-    key = (id(maker), id(kind), cache.ttl, tuple(cached.items()), writes, tuple(looks), self_calls)
+    home = cache.ttl, cache.far
+    key = (id(maker), id(kind), home, tuple(cached.items()), writes, tuple(looks), self_calls)
     made = _made.get(key)
     if made is None:
         made = _make_class(maker, target, cache, cached, methods, writes, self_calls, again, bare)
@@ -138,9 +140,16 @@ def _make_class(
     space = {name: found for name, found in space.items() if name not in said}
     space |= _forwards(said, kind, self_calls)
     call_of = _rebound if self_calls else _bound
-    plans = {name: planned(methods[name], policy, cache.ttl) for name, policy in cached.items()}
-    for slot, (name, policy) in zip(slots, cached.items(), strict=True):
-        method, plan = methods[name], plans[name]
+    plans: dict[str, Plan] = {}
+    handles: dict[str, Handle] = {}
+    # A batch after the method whose entries it shares.
+    for slot, (name, policy) in sorted(
+        zip(slots, cached.items(), strict=True), key=lambda said: said[1][1].item is not None
+    ):
+        method, item = methods[name], None
+        if policy.item is not None:
+            item = methods[policy.item], cached[policy.item], plans[policy.item]
+        plan = plans[name] = planned(method, policy, cache.ttl, cache.far, item and item[2])
         access = Access(
             table=f"$self.{slot}",
             call=f"$bare($self, {'$'}name)" if self_calls else f"$getattr($self.{TARGET}, $name)",
@@ -148,12 +157,10 @@ def _make_class(
             slot=True,
         )
         given = {"bare": _rebound, "getattr": getattr, "name": name}
-        item = None
-        if policy.item is not None:
-            item = methods[policy.item], cached[policy.item], plans[policy.item]
         ids = ids_of(method, policy, plan, item)
-        function = reader(method, policy, plan, access, given, ids)
-        function.__pussycache__ = Handle(  # type: ignore[attr-defined]
+        known = None if ids is None else _always(ids)
+        function = reader(method, policy, plan, access, given, known)
+        handles[name] = function.__pussycache__ = Handle(  # type: ignore[attr-defined]
             method,
             policy,
             _always(plan),
@@ -161,6 +168,8 @@ def _make_class(
             call=_calling(call_of, name),
             me=operator.attrgetter(TARGET),
             bind=binder(method.params, name),
+            ids=known,
+            item=None if policy.item is None else _always(handles[policy.item]),
         )
         space[name] = function
     for name in writes:
@@ -189,11 +198,15 @@ def _make_class(
 
 
 def _effects_of(name: str) -> Callable[[Any], list[Effect]]:
-    return lambda proxy: cast("list[Effect]", proxy._pussycache_about.effects[name])
+    def of(proxy: Any) -> list[Effect]:
+        found: list[Effect] = proxy._pussycache_about.effects[name]
+        return found
+
+    return of
 
 
-def _always(plan: Plan) -> Callable[[Table], Plan]:
-    return lambda table: plan
+def _always(thing: Made) -> Callable[[Any], Made]:
+    return lambda asked: thing
 
 
 def _calling(
@@ -283,17 +296,9 @@ def _is_plain(raw: Any, kind: type) -> bool:
         sys.version_info >= (3, 12)
         and type(raw) is FunctionType
         and not raw.__dict__
-        and not raw.__code__.co_flags & _LAZY
+        and not raw.__code__.co_flags & LAZY
         and kind.__getattribute__ is object.__getattribute__
     )
-
-
-_LAZY: Final = (
-    inspect.CO_GENERATOR
-    | inspect.CO_COROUTINE
-    | inspect.CO_ITERABLE_COROUTINE
-    | inspect.CO_ASYNC_GENERATOR
-)
 
 
 def _getting(name: str) -> Callable[[Any], Any]:

@@ -53,7 +53,7 @@ def warm(
         shown = getattr(method, "__qualname__", None) or repr(method)
         raise ConfigurationError(
             f"warm takes a cached method of a proxy or a decorated function, not {shown}; name it "
-            "in cached_methods, or decorate it with cached"
+            "in cached_methods and take it from the proxy, or decorate it with cached"
         )
     if type(workers) is not int or workers < 1:
         raise ConfigurationError(f"workers must be a number of at least 1, not {workers!r}")

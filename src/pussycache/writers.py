@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import weakref
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pussycache.declare.keys import ATOMS
 from pussycache.engine.speed import Coroutine
@@ -25,11 +25,14 @@ if TYPE_CHECKING:
 __all__ = ["Writing", "writer"]
 
 
-class Writing(NamedTuple):
+class Writing:
     """What stands behind an invalidating function."""
 
-    method: Method
-    effects: Callable[[Any], Sequence[Effect]]
+    __slots__ = ("effects", "method")
+
+    def __init__(self, method: Method, effects: Callable[[Any], Sequence[Effect]]) -> None:
+        self.method = method
+        self.effects = effects
 
 
 def writer(
@@ -45,25 +48,31 @@ def writer(
     """
     bind = binder(method.params, method.name)
     names = tuple(method.positions)
+    label = method.label
 
     def write_of(owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Write:
         try:
             arguments = dict(zip(names, bind(*args, **kwargs), strict=True))
         except TypeError:
             # The method will say what is wrong with the call.
-            return Write(method.name, effects(owner), None)
-        return Write(method.name, effects(owner), arguments)
+            return Write(method.name, effects(owner), None, label)
+        return Write(method.name, effects(owner), arguments, label)
 
     async def awaited(owner: Any, args: Any, kwargs: Any, coroutine: Any) -> Any:
         # A plain function handed on a coroutine: what it does, it does when it is awaited.
         write = write_of(owner, args, kwargs)
-        write.begin(inside=True)
+        try:
+            await write.abegin(inside=True)
+        except BaseException:
+            # It is not awaited, and not to be warned about.
+            getattr(coroutine, "close", bool)()
+            raise
         try:
             result = await coroutine
         except BaseException:
-            write.end()
+            await write.aend()
             raise
-        write.end(result)
+        await write.aend(result)
         return result
 
     def function(owner: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -112,7 +121,7 @@ def writer(
 
     async def yielded_async(owner: Any, args: Any, kwargs: Any, items: Any) -> Any:
         write = write_of(owner, args, kwargs)
-        write.begin()
+        await write.abegin()
         try:
             step = items.asend(None)
             while True:
@@ -128,7 +137,7 @@ def writer(
                 except BaseException as error:
                     step = items.athrow(error)
         finally:
-            write.end()
+            await write.aend()
 
     def generator_of(result: Any) -> Any:
         # What contextlib's decorators make: what it does, it does while it is entered.

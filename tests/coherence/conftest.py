@@ -1,89 +1,13 @@
-"""What the tests of the promise are made with: gates, threads that report, and a loop with an end.
+"""What the tests of the promise are made with; see tests/support/gates.py for most of it."""
 
-Every wait has an end: a deadlock fails a test and hangs none.
-"""
-
-import asyncio
-import signal
-import threading
-import time
+import gc
+import sys
 
 import pytest
+from gates import gate, new_gate, run, spawn, until, watchdog  # noqa: F401 - fixtures
 
 from pussycache.engine import flow
-
-PATIENCE = 10
-
-
-class Gate:
-    """A place in a target's method where it is held until the test lets it go on."""
-
-    def __init__(self):
-        self.arrived = threading.Event()
-        self.opened = threading.Event()
-
-    def hold(self):
-        """Called by the target: say that we are here, and wait."""
-        self.arrived.set()
-        if not self.opened.wait(PATIENCE):
-            raise TimeoutError("nobody opened the gate")
-
-    def reached(self):
-        """Called by the test: wait until the target is here."""
-        assert self.arrived.wait(PATIENCE), "nobody came to the gate"
-
-    def open(self):
-        self.opened.set()
-
-
-class Running:
-    """A call in a thread of its own."""
-
-    def __init__(self, function, args, kwargs):
-        self._outcome = []
-
-        def run():
-            try:
-                self._outcome.append((function(*args, **kwargs), None))
-            except BaseException as error:
-                self._outcome.append((None, error))
-
-        self.thread = threading.Thread(target=run, daemon=True)
-        self.thread.start()
-
-    def wait(self):
-        self.thread.join(PATIENCE)
-        assert not self.thread.is_alive(), "a call does not come back"
-
-    def raised(self):
-        """The type of what it raised, `None` for nothing."""
-        self.wait()
-        error = self._outcome[0][1]
-        return None if error is None else type(error)
-
-    def result(self):
-        self.wait()
-        value, error = self._outcome[0]
-        if error is not None:
-            raise error
-        return value
-
-
-@pytest.fixture(autouse=True)
-def watchdog():
-    """Raise in the main thread, when a test hangs in a call of its own."""
-    if not hasattr(signal, "setitimer"):
-        yield
-        return
-
-    def bark(number, frame):
-        raise TimeoutError("the test hangs")
-
-    before = signal.signal(signal.SIGALRM, bark)
-    signal.setitimer(signal.ITIMER_REAL, 6 * PATIENCE)
-    yield
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
+from pussycache.testing import FakeClock
 
 
 @pytest.fixture(autouse=True)
@@ -100,71 +24,48 @@ def patience(monkeypatch):
     return last
 
 
-@pytest.fixture
-def spawn():
-    """Start a call in a thread; all have to come back before the test is over."""
-    running = []
+@pytest.fixture(autouse=True)
+def garbage(monkeypatch):
+    """Collect none while a test looks at each line: finalizers have lines, too.
 
-    def start(function, *args, **kwargs):
-        running.append(Running(function, args, kwargs))
-        return running[-1]
+    A write at one of those, in the midst of whatever the collection has interrupted, is nothing
+    that a program does; CPython 3.11 now and then crashes where that was a `ContextVar.set`.
+    """
+    outer, settrace = sys.gettrace(), sys.settrace
 
-    yield start
-    for one in running:
-        one.wait()
+    def set_trace(tracer):
+        (gc.enable if tracer is outer else gc.disable)()
+        settrace(tracer)
 
-
-@pytest.fixture
-def gate():
-    """A gate, opened at the end whatever happens."""
-    made = Gate()
-    yield made
-    made.open()
+    monkeypatch.setattr(sys, "settrace", set_trace)
+    yield
+    gc.enable()
 
 
 @pytest.fixture
-def new_gate():
-    """A maker of gates, for tests that need several."""
-    made = []
-
-    def make():
-        made.append(Gate())
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.open()
+def clock():
+    """A clock that stands still until the test moves it."""
+    with FakeClock() as moved:
+        yield moved
 
 
 @pytest.fixture
-def run():
-    """Run a coroutine function in a loop of its own, with an end."""
+def gives_up_at(monkeypatch):
+    """Let a caller with a timeout wait at least until its load is at a gate, however late it is."""
 
-    def start(main):
-        async def bounded():
-            async with asyncio.timeout(PATIENCE):
-                return await main()
+    def wait_for(place):
+        outlasted = flow.Wait.outlasted
+        monkeypatch.setattr(
+            flow.Wait,
+            "outlasted",
+            lambda wish, patience: outlasted(wish, patience) if place.arrived.is_set() else None,
+        )
 
-        return asyncio.run(bounded())
-
-    return start
-
-
-@pytest.fixture
-def until():
-    """Wait until something is true, or fail."""
-
-    def wait(condition, what="it never came true"):
-        deadline = time.monotonic() + PATIENCE
-        while not condition():
-            assert time.monotonic() < deadline, what
-            time.sleep(0.001)
-
-    return wait
+    return wait_for
 
 
 @pytest.fixture
-def joined(until):
+def joined(until):  # noqa: F811 - the fixture
     """Wait until so many callers wait for the loads of a method that are under way."""
 
     def wait(method, count):

@@ -146,6 +146,32 @@ def test_a_write_forgets_by_id(item):
     assert numbers(proxy.get_users([4])) == {4: 9}
 
 
+def test_a_rule_of_another_object_names_the_ids():
+    """It means the place that the id has in the method for one, whose entries these are."""
+
+    class Swapped(Users):
+        def get_user(self, lang, user_id):
+            return super().get_user(user_id, lang)
+
+    class Accounts:
+        def close(self, owner):
+            pass
+
+    users = pussycache.wrap(
+        Swapped(),
+        cached_methods={
+            "get_user": Cached(),
+            "get_users": Cached(each="ids", item="get_user"),
+        },
+    )
+    accounts = pussycache.wrap(
+        Accounts(), invalidate_methods={"close": [Forget(users.get_users, ids="owner")]}
+    )
+    users.get_users([1, 2])
+    accounts.close(2)
+    assert numbers(users.get_users([1, 2])) == {1: 1, 2: 3}
+
+
 @SHARED
 def test_a_write_while_a_batch_is_half_loaded(item, gate, spawn):
     """The id that the write names is not stored, and no later call waits for it; others are."""
@@ -293,6 +319,11 @@ def test_missing_ids_are_remembered_where_when_says_so():
     for _ in range(2):
         assert set(proxy.get_users([1, 2])) == {1}
     assert proxy.calls == [[1, 2], [1]]
+    proxy = wrapped(when=lambda user: True, copy=list)
+    proxy.gone = {2}
+    for _ in range(2):
+        assert proxy.get_users([1, 2]) == {1: [1, "en", 1]}
+    assert proxy.calls == [[1, 2]]
     proxy = wrapped(when=lambda user: user[0])
     proxy.gone = {2}
     for _ in range(2):
@@ -336,6 +367,21 @@ def test_a_load_that_raises(item, gate, spawn, joined):
     proxy.act = lambda: None
     assert set(proxy.get_users([1, 2])) == {1, 2}
     assert proxy.calls == [[1, 2], [1, 2]]
+
+
+def test_a_result_that_cannot_be_looked_at_leaves_no_load_behind():
+    """Where a callable of the policy raises for one id, the other ids' loads end all the same."""
+
+    def when(user):
+        if user[0] == 1:
+            raise ValueError("odd")
+        return True
+
+    proxy = wrapped(when=when)
+    with pytest.raises(ValueError, match="odd"):
+        proxy.get_users([1, 2])
+    assert not proxy.get_users.__pussycache__.table(proxy).flights
+    assert numbers(proxy.get_users([2])) == {2: 2}
 
 
 def test_an_interrupted_batch_leaves_no_load_behind():
@@ -451,6 +497,189 @@ def test_copies_are_handed_out():
     assert users.get_users([1]) == second
 
 
+def test_what_iterators_yield_is_handed_out_by_id():
+    """With materialize= every caller gets a fresh iterator, for each id."""
+
+    class Logs:
+        calls = 0
+
+        def lines(self, ids):
+            self.calls += 1
+            return {one: iter([one, self.calls]) for one in ids}
+
+    logs = pussycache.wrap(
+        Logs(), cached_methods={"lines": Cached(each="ids", materialize=True, stale_if_error=5)}
+    )
+    for _ in range(2):
+        found = logs.lines([1, 2])
+        assert {one: [*lines] for one, lines in found.items()} == {1: [1, 1], 2: [2, 1]}
+    assert [*pussycache.peek(logs.lines, [1])[1]] == [1, 1]
+
+
+def test_a_value_that_was_changed_in_place_is_loaded_anew():
+    """With guard= the id whose value was changed is loaded again, and the call is named."""
+
+    class Carts:
+        def __init__(self):
+            self.calls = []
+
+        def get(self, ids, shop="main"):
+            self.calls.append(ids)
+            return {one: [one] for one in ids}
+
+    carts = pussycache.wrap(Carts(), cached_methods={"get": Cached(each="ids", guard=True)})
+    carts.get([1, 2])[2].append("a caller's own")
+    told = r"Carts.get\(ids=2, shop='main'\) returned was changed"
+    with pytest.warns(pussycache.MutatedValueWarning, match=told):
+        assert carts.get([1, 2]) == {1: [1], 2: [2]}
+    assert carts.calls == [[1, 2], [2]]
+
+
+def test_a_key_is_made_of_one_id():
+    """With key= each id is given to the callable in the place of the collection."""
+    proxy = pussycache.wrap(
+        Users(),
+        cached_methods={"get_users": Cached(each="ids", key=lambda ids, lang="en": ids.lower())},
+        invalidate_methods={"reset": ["get_users"]},
+    )
+    assert proxy.get_users(["Ada"], "en") == {"Ada": ("Ada", "en", 1)}
+    assert proxy.get_users(["ADA"], "fr") == {"ADA": ("Ada", "en", 1)}
+    assert numbers(proxy.get_users(["Bob", "BOB", "ada"])) == {"Bob": 2, "BOB": 2, "ada": 1}
+    assert proxy.calls == [["Ada"], ["Bob"]]
+    proxy.reset()
+    assert numbers(proxy.get_users(["bob"])) == {"bob": 3}
+
+    class Words:
+        def lengths(self, words):
+            return {word: len(word) for word in words}
+
+    words = pussycache.wrap(
+        Words(), cached_methods={"lengths": Cached(each="words", key=lambda words: words.strip())}
+    )
+    assert words.lengths(["tea ", "tea"]) == {"tea ": 4, "tea": 4}
+    assert pussycache.peek(words.lengths, [" tea"]) == {" tea": 4}
+
+
+def test_tags_are_made_of_one_id_and_its_result():
+    """A template that names the collection means the id; a callable is given its result and it."""
+
+    def tags(user, user_id, lang):
+        return [f"lang:{lang}", f"number:{user[-1]}"]
+
+    cache = pussycache.MemoryCache()
+    for said, tag in ((["user:{ids}", "all"], "user:2"), (tags, "number:2")):
+        proxy = pussycache.wrap(
+            Users(), cache, cached_methods={"get_users": Cached(each="ids", tags=said)}
+        )
+        proxy.get_users([1, 2, 3])
+        pussycache.forget_tag(cache, tag)
+        assert numbers(proxy.get_users([1, 2, 3])) == {1: 1, 2: 4, 3: 3}
+        assert proxy.calls == [[1, 2, 3], [2]]
+        pussycache.forget_tag(cache, "lang:en" if callable(said) else "all")
+        assert numbers(proxy.get_users([1, 2, 3])) == {1: 5, 2: 6, 3: 7}
+
+
+def test_tags_are_those_of_the_method_for_one():
+    """With item= the results of both carry the tags that the method for one declares."""
+
+    class Swapped(Users):
+        def get_user(self, lang, user_id):
+            return super().get_user(user_id, lang)
+
+    cache = pussycache.MemoryCache()
+    proxy = pussycache.wrap(
+        Swapped(),
+        cache,
+        cached_methods={
+            "get_users": Cached(each="ids", item="get_user"),
+            "get_user": Cached(tags=["user:{user_id}", "lang:{lang}"]),
+        },
+    )
+    proxy.get_users([1, 2])
+    proxy.get_user("en", 3)
+    for tag, known in (("user:2", {1, 3}), ("user:3", {1}), ("lang:en", set())):
+        pussycache.forget_tag(cache, tag)
+        assert {one for one in (1, 2, 3) if pussycache.peek(proxy.get_user, "en", one)} == known
+        assert {one for one in (1, 2, 3) if pussycache.peek(proxy.get_users, [one])} == known
+
+
+def test_what_is_remembered_as_missing_goes_with_a_tag():
+    """An id that was not in the answer carries tags, too; any that a result might have had."""
+    cache = pussycache.MemoryCache()
+    for tags in (["user:{ids}"], lambda user, *_: [f"number:{user[-1]}"]):
+        for said in ({"errors": {LookupError: 60}}, {"when": lambda user: True}):
+            proxy = pussycache.wrap(
+                Users(), cache, cached_methods={"get_users": Cached(each="ids", tags=tags, **said)}
+            )
+            proxy.gone = {2}
+            for _ in range(2):
+                assert numbers(proxy.get_users([1, 2])) == {1: 1}
+            assert proxy.calls == [[1, 2]]
+            proxy.gone = set()
+            pussycache.forget_tag(cache, "user:2")
+            assert set(proxy.get_users([1, 2])) == {1, 2}
+
+
+@SHARED
+def test_an_exception_is_remembered_for_the_ids_of_the_call(item):
+    """With errors= those ids raise it again, and no others; not what may be about any of them."""
+    with FakeClock() as clock:
+        proxy = wrapped(item, errors={OSError: 5, LookupError: 5})
+
+        def fail(error=OSError):
+            raise error("no route")
+
+        proxy.act = fail
+        for _ in range(2):
+            with pytest.raises(OSError, match="no route"):
+                proxy.get_users([1, 2])
+        assert proxy.calls == [[1, 2]]
+        proxy.act = lambda: None
+        assert set(proxy.get_users([3])) == {3}
+        with pytest.raises(OSError, match="no route"):
+            proxy.get_users([4, 2])
+        assert not proxy.get_users.__pussycache__.table(proxy).flights
+        clock.advance(5)
+        assert set(proxy.get_users([1, 2, 4])) == {1, 2, 4}
+        proxy.act = lambda: fail(KeyError)
+        for _ in range(2):
+            with pytest.raises(KeyError):
+                proxy.get_users([8, 9])
+        assert proxy.calls[-2:] == [[8, 9], [8, 9]]
+
+
+def test_an_exception_of_the_method_for_one_is_raised_by_a_batch():
+    """What is remembered of one id is raised where it is asked for among others."""
+    proxy = wrapped("get_user", errors={OSError: 5})
+    table = proxy.get_user.__pussycache__.table(proxy)
+    proxy._proxied.get_user = lambda user_id, lang="en": (_ for _ in ()).throw(OSError("no route"))
+    with pytest.raises(OSError, match="no route"):
+        proxy.get_user(2)
+    assert proxy.get_users([1])
+    with pytest.raises(OSError, match="no route"):
+        proxy.get_users([3, 2])
+    assert proxy.calls == [[1]]
+    assert not table.flights
+
+
+def test_idle_ttl_is_that_of_both():
+    """Hits of either method are uses of the same results."""
+    said = {
+        "get_user": Cached(idle_ttl=5),
+        "get_users": Cached(each="ids", item="get_user", idle_ttl=6),
+    }
+    with pytest.raises(ConfigurationError, match="which has another idle_ttl"):
+        pussycache.wrap(Users(), cached_methods=said)
+    said["get_users"] = Cached(each="ids", item="get_user", idle_ttl=5)
+    with FakeClock() as clock:
+        proxy = pussycache.wrap(Users(), cached_methods=said)
+        proxy.get_users([1, 2])
+        for _ in range(3):
+            clock.advance(3)
+            assert proxy.get_user(1)[-1] == 1
+        assert numbers(proxy.get_users([1, 2])) == {1: 1, 2: 3}
+
+
 def test_ttl_is_per_id():
     """Each id expires by itself."""
     with FakeClock() as clock:
@@ -460,6 +689,22 @@ def test_ttl_is_per_id():
         proxy.get_users([1, 2])
         clock.advance(5)
         assert numbers(proxy.get_users([1, 2])) == {1: 3, 2: 2}
+
+
+def test_the_method_for_one_serves_nothing_that_has_expired():
+    """What the batch keeps for a while is served no longer by a method that keeps for ever."""
+    with FakeClock() as clock:
+        proxy = pussycache.wrap(
+            Users(),
+            cached_methods={
+                "get_user": Cached(),
+                "get_users": Cached(ttl=10, each="ids", item="get_user"),
+            },
+        )
+        assert numbers(proxy.get_users([1])) == {1: 1}
+        assert proxy.get_user(1)[-1] == 1
+        clock.advance(10)
+        assert proxy.get_user(1)[-1] == 2
 
 
 def test_decorated_methods_and_functions():
@@ -501,7 +746,7 @@ def test_decorated_methods_and_functions():
         ({"each": 7}, "each must be a name"),
         ({"item": "get_user"}, "item goes with each"),
         ({"each": "ids", "item": "get_user"}, "which cached_methods does not; name it there, too"),
-        ({"each": "ids", "stale_for": 5}, "each does not go with stale_for"),
+        ({"each": "ids", "item": "get_user", "tags": ["user:{ids}"]}, "tags of a batch whose"),
         ({"each": "ids", "ignore": ["ids"]}, "ignore names 'ids', and so does each"),
     ],
     ids=str,
@@ -520,14 +765,6 @@ def test_an_item_that_does_not_fit_is_refused():
                 Users(),
                 cached_methods={item: policy, "get_users": Cached(each="ids", item=item)},
             )
-
-
-def test_operations_on_one_result():
-    """They are for the method for one; `info` and `forget_all` are for all."""
-    proxy = wrapped("get_user")
-    with pytest.raises(ConfigurationError, match="use the method that its item= names"):
-        pussycache.peek(proxy.get_users, [1])
-    assert pussycache.bypass(proxy.get_users, [1]) == {1: (1, "en", 1)}
 
 
 def test_no_batch_waits_for_ever(monkeypatch):

@@ -10,7 +10,6 @@ import pytest
 import pussycache
 from pussycache import Cached, Forget, MemoryCache
 from pussycache.engine.failures import Remembered, bare
-from pussycache.testing import FakeClock
 
 
 class Source:
@@ -36,12 +35,6 @@ class Source:
 
     def write(self, key):
         pass
-
-
-@pytest.fixture
-def clock():
-    with FakeClock() as moved:
-        yield moved
 
 
 def wrapped(errors, rule="read", source=None, cache=None, **said):

@@ -66,8 +66,15 @@ def nothing_at_the_end(monkeypatch):
 
 
 def nothing_on_an_exception(monkeypatch):
+    without(monkeypatch, Write, "end", ("self._open()", "self._open(bool(result))"))
     end = "effect.on.open(fence, self._cause)"
-    without(monkeypatch, Write, "end", (end, "effect.on.open(fence, result and self._cause)"))
+    without(
+        monkeypatch,
+        Write,
+        "_open",
+        ("(self) -> None:", "(self, well=True) -> None:"),
+        (end, "effect.on.open(fence, well and self._cause)"),
+    )
     drop = "self._drop(fence, cause)"
     without(monkeypatch, Table, "open", (drop, f"cause and {drop}"))
 
@@ -252,7 +259,7 @@ def replaces_loads_first(monkeypatch):
         Table,
         "_replace",
         (replaced, ""),
-        ("    kept = self.kept\n", f"{replaced}    kept = self.kept\n"),
+        ("    kept = self._turned_out()\n", f"{replaced}    kept = self._turned_out()\n"),
     )
 
 

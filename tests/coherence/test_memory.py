@@ -241,9 +241,9 @@ def test_writes_while_switched_off():
     assert proxy.read(2) is not two
 
 
-@pytest.mark.parametrize("value", ["1", "0", ""])
+@pytest.mark.parametrize("value", ["1", "yes", "0", "", "false", "No"])
 def test_switched_off_by_the_environment(value):
-    """PUSSYCACHE_DISABLED=1 switches caching off for the life of the process."""
+    """PUSSYCACHE_DISABLED=1 switches caching off for the life of the process; a no does not."""
     program = (
         "import pussycache, random\n"
         "dice = pussycache.wrap(random.Random(7), cached_methods=['random'])\n"
@@ -258,7 +258,7 @@ def test_switched_off_by_the_environment(value):
         timeout=30,
         check=True,
     )
-    assert done.stdout.strip() == str(value != "1")
+    assert done.stdout.strip() == str(value not in ("1", "yes"))
 
 
 FREED = """

@@ -1,6 +1,8 @@
 """explain and info: why a call would miss, and what happened so far."""
 
+import asyncio
 import os
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -58,11 +60,17 @@ def test_expired():
         proxy = users(cache)
         proxy.get(1)
         clock.advance(60)
-        explained = why(proxy)
-        assert explained.reason == "expired"
-        assert timedelta(seconds=45) < datetime.now(UTC) - explained.when < timedelta(seconds=55)
+
+        def expired():
+            before = datetime.now(UTC)
+            explained = why(proxy)
+            assert explained.reason == "expired"
+            when, about = explained.when + timedelta(seconds=50), timedelta(milliseconds=1)
+            return before - about <= when <= datetime.now(UTC) + about
+
+        assert expired()
         assert len(cache) == 0
-        assert why(proxy).reason == "expired"
+        assert expired()
 
 
 @pytest.mark.parametrize("rule", ["get", Forget("get", "key"), "*"], ids=str)
@@ -78,6 +86,84 @@ def test_invalidated(rule):
     assert before <= explained.when <= datetime.now(UTC)
     assert "invalidated" in str(explained)
     assert "\n" not in str(explained)
+
+
+def test_the_thread_and_the_task_are_named():
+    """An invalidation says in which thread it was made, and in which task, if in one."""
+    proxy = users()
+    proxy.get(1)
+    thread = threading.Thread(target=proxy.rename, args=(1,), name="a worker")
+    thread.start()
+    thread.join()
+    explained = why(proxy)
+    assert (explained.thread, explained.task) == ("a worker", None)
+    assert explained.process == str(os.getpid())
+    assert str(explained).endswith(f"in process {os.getpid()}, thread a worker")
+    proxy.get(1)
+
+    async def rename():
+        proxy.rename(1)
+
+    async def main():
+        await asyncio.create_task(rename(), name="the renaming")
+
+    asyncio.run(main())
+    assert (why(proxy).thread, why(proxy).task) == ("MainThread", "the renaming")
+    assert str(why(proxy)).endswith(", thread MainThread, task the renaming")
+
+
+def test_a_loop_without_a_task():
+    """A write in a callback of an event loop is made in no task."""
+    proxy = users()
+    proxy.get(1)
+    loop = asyncio.new_event_loop()
+    loop.call_soon(proxy.rename, 1)
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
+    assert (why(proxy).reason, why(proxy).task) == ("invalidated", None)
+
+
+@pytest.mark.parametrize("rule", ["get", Forget("get", "key"), "*"], ids=str)
+def test_the_write_that_overtook_a_load_is_named(rule):
+    """A load that was overtaken says by which call; later writes of others do not change that."""
+
+    class Overtaken(Users):
+        def get(self, key):
+            if key == 1:
+                proxy.rename(1, name="ada")
+            return key
+
+    proxy = pussycache.wrap(
+        Overtaken(), cached_methods=["get"], invalidate_methods={"rename": [rule]}
+    )
+    proxy.get(1)
+    explained = why(proxy)
+    assert explained.reason == "bypassed-by-write"
+    assert explained.by == f"rename(key=1, name='ada') in process {os.getpid()}"
+    assert explained.thread == "MainThread"
+    assert explained.detail == "a write has overtaken the load"
+    proxy.rename(2)
+    assert why(proxy).by == explained.by
+
+
+def test_a_load_that_forget_overtook():
+    """forget of one call, and a forgotten tag, are named as what overtook a load."""
+
+    class Overtaken(Users):
+        def get(self, key):
+            if key == 1:
+                pussycache.forget(proxy.get, 1)
+            else:
+                pussycache.forget_tag(cache, "users")
+            return key
+
+    cache = MemoryCache()
+    proxy = pussycache.wrap(Overtaken(), cache, cached_methods={"get": Cached(tags=["users"])})
+    proxy.get(1), proxy.get(2)
+    assert why(proxy, 1).reason == "bypassed-by-write"
+    assert why(proxy, 1).by.startswith("forget()")
+    assert why(proxy, 2).by.startswith("forget_tag(tag='users')")
 
 
 def test_invalidated_while_it_was_loaded():
@@ -113,10 +199,49 @@ def test_evicted():
     """A value that was thrown out to make room says so, and one that was used is kept."""
     proxy = users(MemoryCache(max_entries=2))
     proxy.get(1), proxy.get(2), proxy.get(1)
+    before = datetime.now(UTC)
     proxy.get(3)
     assert why(proxy, 2).reason == "evicted"
+    about = timedelta(seconds=1)
+    assert before - about <= why(proxy, 2).when <= datetime.now(UTC) + about
+    assert why(proxy, 2).detail == "to make room: the cache keeps at most 2 entries"
     assert why(proxy, 1).hit
     assert pussycache.info(proxy.get).evictions == 1
+
+
+@pytest.mark.parametrize("ahead", [0.5, 100])
+def test_when_it_was_evicted(ahead):
+    """The time of an eviction is right to a second, however many there are and long ago it was."""
+    with FakeClock() as clock:
+        proxy = users(MemoryCache(ttl=10_000, max_entries=100))
+
+        def evicted(keys):
+            for key in keys:
+                proxy.get(key)
+            # Which it is, is for the policy to say.
+            return [key for key in keys if why(proxy, key).reason == "evicted"]
+
+        early = evicted(range(300))
+        clock.advance(ahead)
+        late = evicted(range(300, 600))
+        clock.advance(50)
+        about = timedelta(seconds=1.1)
+        for keys, ago in [(early, 50 + ahead), (late, 50)]:
+            assert len(keys) >= 100
+            for key in keys:
+                # The clock of the test stands still: what passes is the time of day.
+                before = datetime.now(UTC)
+                when = why(proxy, key).when + timedelta(seconds=ago)
+                assert before - about <= when <= datetime.now(UTC) + about
+
+
+def test_evicted_for_its_weight():
+    """A cache that is bounded by weight says how much it may keep."""
+    proxy = users(MemoryCache(max_bytes=2_000, weigh=lambda key, value: 1_500))
+    proxy.get(1), proxy.get(2)
+    gone = why(proxy, 1) if not why(proxy, 1).hit else why(proxy, 2)
+    assert gone.reason == "evicted"
+    assert gone.detail.endswith("at most 10,000 entries and a weight of 2,000")
 
 
 def test_the_last_thing_that_happened_counts():
@@ -158,9 +283,13 @@ def test_bypassed_by_a_write():
     proxy = users(rule=Forget("get", "key"))
     with pussycache.writing(proxy.rename, 1):
         assert why(proxy).reason == "bypassed-by-write"
+        assert why(proxy).by.startswith("rename(key=1, name=None) in process")
+        assert why(proxy).detail == "a writer is at work"
         proxy.get(1)
         assert why(proxy, 2).reason == "never-cached"
     assert why(proxy).reason == "bypassed-by-write"
+    assert why(proxy).by.startswith("rename(key=1, name=None) in process")
+    assert why(proxy).detail == "a writer was at work"
 
 
 def test_switched_off():

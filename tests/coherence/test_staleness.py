@@ -10,44 +10,12 @@ import threading
 import weakref
 
 import pytest
+from sources import Source
 
 import pussycache
 from pussycache import Cached, Forget, MemoryCache
 from pussycache.engine import background
 from pussycache.testing import FakeClock
-
-
-class Source:
-    """Each load returns its number, or does what it is told."""
-
-    def __init__(self):
-        self.loads = 0
-        self.act = lambda: None
-        self.threads = []
-
-    def read(self, key):
-        self.loads += 1
-        number = self.loads
-        self.threads.append(threading.current_thread())
-        self.act()
-        return number
-
-    async def aread(self, key):
-        self.loads += 1
-        number = self.loads
-        held = self.act()
-        if held is not None:
-            await held
-        return number
-
-    def write(self, key):
-        pass
-
-
-@pytest.fixture
-def clock():
-    with FakeClock() as moved:
-        yield moved
 
 
 def wrapped(source=None, rule="read", cache=None, **said):

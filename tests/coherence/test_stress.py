@@ -11,7 +11,7 @@ import pytest
 
 import pussycache
 from pussycache.engine.generations import Table
-from pussycache.testing import register, stress
+from pussycache.testing import crowd, register, stress
 from pussycache.testing.register import Actor, Guarded
 
 
@@ -21,16 +21,51 @@ def test_no_answer_is_stale(capsys):
     said = dict(line.split() for line in capsys.readouterr().out.splitlines())
     assert list(said) == ["reads", "writes", "loads", "stale"]
     assert said["stale"] == "0"
+    # Each of the tasks has made its steps, however late the threads began.
     assert min(int(said[name]) for name in ("reads", "writes", "loads")) > 0
+
+
+@pytest.mark.parametrize(
+    ("url", "said"), [("foo", "url names no scheme"), ("redis://127.0.0.1:1/0", "does not answer")]
+)
+def test_a_server_that_cannot_be_used_is_told_from_a_stale_answer(
+    url: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the command cannot run it says why, and its exit code is not that of a find."""
+    assert stress.main(["--seconds", "0.1", "--url", url]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_however_short_the_time_each_has_its_turn(monkeypatch):
+    """A thread that begins when the time is over already makes a step, and so does a task."""
+    stepped = []
+
+    async def astep(actor):
+        stepped.append(actor)
+
+    monkeypatch.setattr(Actor, "step", lambda actor: stepped.append(actor))
+    monkeypatch.setattr(Actor, "astep", astep)
+    monkeypatch.setattr(crowd._Run, "last", lambda work, *given: begun_late(work))
+
+    def begun_late(work):
+        work.stop.set()
+        for thread in work.threads:
+            thread.start()
+
+    assert stress.run(threads=3, tasks=2).stuck == 0
+    assert len(set(stepped)) == 5
 
 
 @pytest.mark.parametrize(("threads", "tasks"), [(2, 0), (0, 2), (0, 1)])
 def test_threads_or_tasks_alone(threads, tasks):
     """One kind of actor is enough, and all that was asked for are at work."""
-    report = stress.run(seconds=0.1, threads=threads, tasks=tasks, keys=1)
-    assert (report.threads, report.tasks, report.keys) == (threads, tasks, 1)
-    assert report.ok
-    assert report.reads > report.loads > 0
+    for seconds in (0.1, 1, 10):
+        report = stress.run(seconds=seconds, threads=threads, tasks=tasks, keys=1)
+        assert (report.threads, report.tasks, report.keys) == (threads, tasks, 1)
+        assert report.ok
+        if report.reads > report.loads > 0:
+            return
+    pytest.fail("they were not at work")
 
 
 def test_as_a_command():
@@ -198,7 +233,7 @@ def test_an_error_in_a_call_is_raised(monkeypatch):
 def test_a_thread_that_does_not_come_back_is_counted(gate, monkeypatch, capsys):
     """A call that hangs is reported, and the exit code is 1."""
     monkeypatch.setattr(Actor, "step", lambda self: gate.hold())
-    monkeypatch.setattr(stress, "GRACE", 0.05)
+    monkeypatch.setattr(crowd, "GRACE", 0.05)
     assert stress.main(["--seconds", "0.05", "--threads", "1", "--tasks", "0"]) == 1
     assert "1 of the threads did not come back" in capsys.readouterr().out
 
@@ -213,7 +248,7 @@ def test_progress_is_for_terminals(tty, monkeypatch, capsys):
 
     stream = Stream()
     monkeypatch.setattr(sys, "stderr", stream)
-    monkeypatch.setattr(stress, "EARLY", 0)
+    monkeypatch.setattr(crowd, "EARLY", 0)
     assert stress.main(["--seconds", "0.05", "--threads", "1", "--tasks", "0"]) == 0
     said = stream.getvalue()
     if tty:

@@ -458,15 +458,83 @@ def test_forget_tag_takes_a_cache_and_a_tag():
         forget_tag(MemoryCache(), 7)
 
 
-def test_a_function_cannot_tell_where_a_tag_is():
-    """`ForgetTag` on a plain function is refused: it has no object whose cache it could be."""
+def test_a_function_forgets_a_tag_where_it_forgets_something_else(gate, spawn):
+    """`ForgetTag` on a function is of the caches of the targets beside it, and of no others."""
+    cache, loads, acts = MemoryCache(), [], []
+
+    def load(user_id):
+        loads.append(user_id)
+        return len(loads)
+
+    profile = cached(cache=cache, tags=["user:{user_id}"])(load)
+    friends = cached(cache=cache, tags=["user:{user_id}"])(lambda user_id: load(user_id))
+    elsewhere = cached(tags=["user:{user_id}"])(lambda user_id: load(user_id))
+
+    @invalidates(Forget(profile, "user_id"), ForgetTag("user:{user_id}"))
+    def rename(user_id):
+        for act in acts:
+            act()
+
+    assert [one(7) for one in (profile, friends, elsewhere)] == [1, 2, 3]
+    assert friends(8) == 4
+    rename(7)
+    assert [one(7) for one in (profile, friends, elsewhere)] == [5, 6, 3]
+    assert friends(8) == 4
+    acts.append(gate.hold)
+    writing = spawn(rename, 7)
+    gate.reached()
+    assert [friends(7), friends(7)] == [7, 8]
+    gate.open()
+    writing.result()
+    assert [friends(7), friends(7)] == [9, 9]
+
+
+def test_a_function_that_does_not_say_where_a_tag_is():
+    """`ForgetTag` alone on a function is an error that says what to do instead."""
 
     @invalidates(ForgetTag("x"))
     def write():
         pass
 
-    with pytest.raises(ConfigurationError, match="call forget_tag"):
+    with pytest.raises(ConfigurationError, match=r"name beside it .* or call forget_tag"):
         write()
+
+    @invalidates(Forget(cached(lambda: 1)), ForgetTag("user:{user_id}"))
+    def write_more():
+        pass
+
+    with pytest.raises(ConfigurationError, match="names 'user_id', but 'write_more' has"):
+        write_more()
+
+
+def test_a_template_that_cannot_be_filled_is_an_error_of_the_call_alone(gate, spawn, joined):
+    """Whoever makes such a call is told so; nothing is stored, and nobody waits for ever."""
+    proxy = pussycache.wrap(
+        Posts(),
+        cached_methods={"post": Cached(tags=["user:{post_id.owner}"], errors={OSError: 60})},
+    )
+    proxy.act = gate.hold
+    first = spawn(proxy.post, 1)
+    gate.reached()
+    second = spawn(proxy.post, 1)
+    joined(proxy.post, 1)
+    gate.open()
+    assert (first.raised(), second.raised()) == (AttributeError, AttributeError)
+
+    def fail():
+        raise OSError("no route")
+
+    proxy.act = fail
+    for _ in range(2):
+        with pytest.raises(OSError, match="no route"):
+            proxy.post(1)
+    assert proxy.loads == 2
+    # It may have carried any.
+    forget(proxy, "whatever")
+    proxy.act = lambda: None
+    with pytest.raises(AttributeError):
+        proxy.post(1)
+    assert not proxy.post.__pussycache__.table(proxy).flights
 
 
 def test_proxies_that_share_entries_have_the_same_tags():

@@ -5,50 +5,14 @@ import contextvars
 import threading
 
 import pytest
+from sources import Source, settled
 
 import pussycache
 from pussycache import Cached, Forget, LoadTimeout
-from pussycache.engine import background
-from pussycache.testing import FakeClock
+from pussycache.engine import background, flow
 
 SOON = 0.02
 LONG = 60
-
-
-class Source:
-    """Each load returns its number, when it is let."""
-
-    def __init__(self):
-        self.loads = 0
-        self.act = lambda: None
-        self.threads = set()
-
-    def read(self, key):
-        self.loads += 1
-        number = self.loads
-        self.threads.add(threading.current_thread())
-        self.act()
-        return number
-
-    async def aread(self, key):
-        self.loads += 1
-        number = self.loads
-        held = self.act()
-        if held is not None:
-            await held
-        return number
-
-    def outer(self, key):
-        return self.read(key)
-
-    def write(self, key):
-        pass
-
-
-@pytest.fixture
-def clock():
-    with FakeClock() as moved:
-        yield moved
 
 
 def wrapped(timeout=SOON, rule="read", **said):
@@ -59,10 +23,6 @@ def wrapped(timeout=SOON, rule="read", **said):
         invalidate_methods={"write": [rule, "aread"]},
         self_calls=True,
     )
-
-
-def settled(until):
-    until(lambda: not background._under_way, "a load did not end")
 
 
 def test_a_load_within_its_timeout_is_a_load_like_any_other(until):
@@ -108,12 +68,13 @@ def test_who_waits_for_anothers_load_gives_up_too(gate, spawn, until):
     assert pussycache.info(proxy.read).timeouts == 4
 
 
-def test_the_old_value_where_a_policy_allows_one(clock, gate, until):
+def test_the_old_value_where_a_policy_allows_one(clock, gate, until, gives_up_at):
     """After the timeout the old value is served within stale_if_error, and later no more."""
     proxy = wrapped(ttl=10, stale_if_error=100)
-    proxy.read(1)
-    settled(until)
+    # However long that takes.
+    pussycache.refresh(proxy.read, 1)
     clock.advance(10)
+    gives_up_at(gate)
     proxy.act = gate.hold
     assert proxy.read(1) == 1
     assert pussycache.info(proxy.read).stale == 1
@@ -145,17 +106,17 @@ def test_a_write_while_a_caller_waits(rule, clock, gate, spawn, joined, until):
 
 
 @pytest.mark.parametrize("rule", ["read", Forget("read", "key")], ids=["method", "argument"])
-def test_no_old_value_after_a_write_that_ran_during_the_wait(rule, clock, gate, until):
+def test_no_old_value_after_a_write_that_ran_during_the_wait(rule, clock, gate, until, gives_up_at):
     """A caller whose wait ends after a write is not given what the write made wrong."""
     proxy = wrapped(SOON, rule, ttl=10, stale_if_error=100)
-    proxy.read(1)
-    settled(until)
+    pussycache.refresh(proxy.read, 1)
     clock.advance(10)
 
     def write_and_hold():
         proxy.write(1)
         gate.hold()
 
+    gives_up_at(gate)
     proxy.act = write_and_hold
     with pytest.raises(LoadTimeout):
         proxy.read(1)
@@ -163,12 +124,31 @@ def test_no_old_value_after_a_write_that_ran_during_the_wait(rule, clock, gate, 
     settled(until)
 
 
+@pytest.mark.parametrize("rule", ["read", Forget("read", "key")], ids=["method", "argument"])
+def test_a_write_before_the_load_has_begun(rule, spawn, joined, monkeypatch):
+    """Who waits for a load that a write overtakes before its thread has it is answered by it."""
+    proxy = wrapped(LONG, rule)
+    join, waiting = flow.Wait.join, []
+
+    def overtaken(wish, waiter):
+        if wish.first is not None and not waiting:
+            waiting.append(spawn(proxy.read, 1))
+            joined(proxy.read, 1)
+            proxy.write(1)
+        return join(wish, waiter)
+
+    monkeypatch.setattr(flow.Wait, "join", overtaken)
+    assert proxy.read(1) == 1
+    assert waiting[0].result() == 1
+    assert proxy.read(1) == 2
+
+
 def test_inside_a_write_the_load_runs_where_it_is_called():
     """A writer may hold what the load needs: there, nobody waits for another thread."""
     proxy = wrapped(LONG)
     with pussycache.writing(proxy.write, 1):
         proxy.outer(2)
-    assert proxy.threads == {threading.current_thread()}
+    assert set(proxy.threads) == {threading.current_thread()}
     assert not proxy.outer.__pussycache__.table(proxy).flights
     assert proxy.outer(2) == 1
 
@@ -220,7 +200,7 @@ def test_where_no_thread_can_be_started_the_load_runs_where_it_is_called(monkeyp
 
     monkeypatch.setattr(threading.Thread, "start", no_thread)
     assert proxy.read(1) == 1
-    assert proxy.threads == {threading.current_thread()}
+    assert set(proxy.threads) == {threading.current_thread()}
 
 
 def test_close_lets_callers_load_anew(gate, spawn, joined):

@@ -4,11 +4,11 @@ import asyncio
 import logging
 
 import pytest
+from sources import settled
 
 import pussycache
 from pussycache import Cached, Forget
 from pussycache.engine import background
-from pussycache.testing import FakeClock
 
 
 class Source:
@@ -40,12 +40,6 @@ class Source:
         pass
 
 
-@pytest.fixture
-def clock():
-    with FakeClock() as moved:
-        yield moved
-
-
 def wrapped(verify=1.0, rule="read", **said):
     policy = Cached(verify=verify, **said)
     return pussycache.wrap(
@@ -57,10 +51,6 @@ def wrapped(verify=1.0, rule="read", **said):
         },
         invalidate_methods={"write": [rule], "other": [Forget("read", key=lambda call: 99)]},
     )
-
-
-def settled(until):
-    until(lambda: not background._under_way, "a verification did not end")
 
 
 def test_a_value_that_agrees_is_counted_and_served(clock, until):

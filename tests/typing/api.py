@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, assert_type
+
+from starlette.applications import Starlette
 
 import pussycache
 from pussycache import (
@@ -47,6 +52,12 @@ assert_type(pussycache.refresh(users.get_user, 1), str)
 assert_type(pussycache.put(users.get_user, "ada", 1), bool)
 assert_type(pussycache.info(users), pussycache.CacheInfo)
 assert_type(pussycache.explain(users.get_user, 1).reason, str)
+assert_type(pussycache.explain(users.get_user, 1).thread, str | None)
+with pussycache.trace(limit=10) as traced:
+    assert_type(users.get_user(1), str)
+assert_type(traced.calls[0].method, str)
+assert_type(traced.calls[0].load_seconds, float | None)
+assert_type(next(iter(traced)).children[0].forgot[0].entries, int | None)
 assert_type(pussycache.cache_of(users), pussycache.Cache)
 pussycache.forget_all(users)
 pussycache.forget_all(users.get_user)
@@ -102,6 +113,11 @@ assert_type(repository.total, int)
 assert_type(repository.profile(1), str)
 assert_type(repository.get_many([1]), dict[int, str])
 forget_tag(MemoryCache(), "u:1")
+
+# A cache as a file.
+kept = MemoryCache()
+assert_type(kept.save(Path("warm"), secret_keys=["..."]).saved, int)
+assert_type(kept.load("warm").refused, Mapping[str, int])
 warm(repository.profile, [1, 2], workers=2, progress=print)
 assert_type(pussycache.peek(repository.get_user, 1), str | Missing)
 
@@ -129,6 +145,10 @@ class CachedUsers(BaseProxy):
 
 CachedUsers(Users(), cache=cache).get_user(1)
 
+# A `Cached` is a frozen dataclass.
+assert_type(dataclasses.replace(Cached(ttl=60), ttl=5), Cached)
+Cached().ttl = 5  # pyright: ignore[reportAttributeAccessIssue]
+
 # What must be an error is one.
 users.get_user("one")  # pyright: ignore[reportArgumentType]
 pussycache.forget(users.get_user, "one")  # pyright: ignore[reportArgumentType]
@@ -153,3 +173,19 @@ assert_type(
 report = audit(Users, ["get_user"], calls=[lambda users: users.get_user(7)], ignore=["hits"])
 assert_type(report, Report)
 assert_type(report["get_user"].reads, frozenset[str])
+
+
+# The advisor: what is observed keeps its type.
+
+observed = pussycache.observe(Users())
+assert_type(observed, Users)
+observed.get_user("one")  # pyright: ignore[reportArgumentType]
+advice = pussycache.advise(observed)
+assert_type(advice["get_user"].hit_ratio(entries=1000, ttl=None), float)
+assert_type(advice["get_user"].wrong_ratio(ttl=60), float | None)
+assert_type(advice.to_json() + advice.to_html() + str(advice), str)
+
+# The page.
+
+assert_type(pussycache.web.app(users, pussycache.MemoryCache(), token="token"), Starlette)
+pussycache.web.app(users, token=7)  # pyright: ignore[reportArgumentType]

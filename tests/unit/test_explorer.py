@@ -146,6 +146,31 @@ def test_nobody_can_go_on():
     assert caught.value.story == ("ada takes A", "bob takes B")
 
 
+def test_a_hang_is_seen_before_anybody_cleans_up():
+    """Who would be freed by another's clean-up hangs all the same, while that one does."""
+
+    class Clinging(Program):
+        def __init__(self):
+            self.is_free = False
+
+        def actors(self):
+            return {"ada": self.ada(), "bob": self.bob()}
+
+        def ada(self):
+            try:
+                yield "begins"
+                yield Pause("waits for bob", lambda: False)
+            finally:
+                self.is_free = True
+
+        def bob(self):
+            yield Pause("waits for ada", lambda: self.is_free)
+
+    with pytest.raises(PromiseBroken) as caught:
+        explore(Clinging)
+    assert caught.value.reason == "nobody can go on: ada waits for bob; bob waits for ada"
+
+
 def test_an_actor_that_raises():
     """An exception out of an actor is a violation, and names the actor."""
 

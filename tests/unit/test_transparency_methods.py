@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import inspect
 import sys
@@ -241,3 +242,49 @@ def test_wrong_calls_are_type_errors():
     with pytest.raises(TypeError, match=r"rename\(\)"):
         p.rename()
     assert len(p._cache) == 0
+
+
+class Shown:
+    """A class whose methods are made by what functools has."""
+
+    @functools.singledispatchmethod
+    def show(self, value, *, width=1):
+        return f"{value!r:>{width}}"
+
+    @show.register
+    def _(self, value: int, *, width=1):
+        return f"{value:0{width}}"
+
+    @functools.singledispatchmethod
+    @classmethod
+    def of(cls, value):
+        return cls, value
+
+    @functools.singledispatchmethod
+    @staticmethod
+    def alone(value):
+        return value
+
+    def pair(self, one, other):
+        return one, other
+
+    first = functools.partialmethod(pair, "a")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "returned"),
+    [
+        ("show", (7,), "7"),
+        ("show", ("a",), "'a'"),
+        ("of", (1,), (Shown, 1)),
+        ("alone", (1,), 1),
+        ("first", ("b",), ("a", "b")),
+    ],
+)
+def test_methods_that_functools_makes(name, arguments, returned):
+    """A method that is bound in another way than a function takes what it takes without a proxy."""
+    p = wrap(Shown(), cached_methods=[name])
+    for _ in range(2):
+        assert getattr(p, name)(*arguments) == returned
+    assert pussycache.info(p).hits == 1
+    assert wrap(Shown(), cached_methods=["show"]).show(7, width=2) == "07"

@@ -259,6 +259,21 @@ def test_a_smaller_bound_holds_at_once():
     assert cache.max_entries == 100
 
 
+@pytest.mark.parametrize("filled", [400, 799, 999, 1_000])
+@pytest.mark.parametrize("bound", [999, 512, 300])
+def test_a_smaller_bound_for_what_is_not_full_yet(filled, bound):
+    """A cache may be made smaller at any time: also before it has thrown anything out."""
+    cache = MemoryCache(max_entries=1_000)
+    proxy = pussycache.wrap(Source(), cache, cached_methods=["read"])
+    for i in range(filled):
+        proxy.read(i)
+    cache.resize(max_entries=bound)
+    assert len(cache) == min(filled, bound)
+    for i in range(2_000):
+        proxy.read(-i)
+    assert len(cache) == pussycache.info(proxy).entries == bound
+
+
 def test_a_larger_bound():
     """After `resize` to more, or to no bound, more is kept."""
     cache = MemoryCache(max_entries=10)

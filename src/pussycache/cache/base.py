@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import timedelta
 
+    from pussycache.engine.asking import Far
+    from pussycache.engine.generations import Table
     from pussycache.engine.scopes import Scope
+    from pussycache.stats import CacheInfo, Store
 
 __all__ = ["Cache", "Timeout"]
 
@@ -33,9 +36,33 @@ class Cache(ABC):
 
     ttl: float | None
 
+    far: Far | None = None
+    """How calls are answered, where entries are outside of this process: see engine/asking.py."""
+
+    @property
+    def label(self) -> str:
+        """What statistics call it: by its class."""
+        return type(self).__name__
+
+    @property
+    def store(self) -> Store | None:
+        """How it stands with its server, where that is shared."""
+        return None
+
     @abstractmethod
     def scope(self, target: object, proxy: object, namespace: str | None, version: Any) -> Scope:
         """Return what is remembered of an object here; proxies ask for it when they are made."""
+
+    def labelled(self) -> list[tuple[str, Table]]:
+        """Return the methods that are remembered here, as statistics call them.
+
+        Objects of one class have one name.
+        """
+        return []
+
+    def figures(self) -> dict[str, CacheInfo]:
+        """Return what happened so far in this process, by method; see `pussycache.info`."""
+        return {}
 
     @abstractmethod
     def get(self, key: Any, default: Any = None) -> Any:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import weakref
-from typing import TYPE_CHECKING, Final, Protocol
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pussycache.cache.expiry import janitor
 from pussycache.cache.reclaim import reclaimer
@@ -16,7 +17,7 @@ from pussycache.engine import background, singleflight
 if TYPE_CHECKING:
     from pussycache.engine.home import Lock
 
-__all__ = ["watch", "watch_writers"]
+__all__ = ["delist", "enlist", "known", "watch", "watch_writers"]
 
 
 class Watched(Protocol):
@@ -32,12 +33,31 @@ class Watched(Protocol):
 
 
 _caches: Final[weakref.WeakSet[Watched]] = weakref.WeakSet()
+_others: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
 _held: Final[list[Watched]] = []
 
 
 def watch(cache: Watched) -> None:
     """Take care of a cache when this process forks."""
     _caches.add(cache)
+
+
+def enlist(cache: object) -> None:
+    """Take note of a cache that is not in this process: nothing is done to it by a fork here."""
+    _others.add(cache)
+
+
+def delist(cache: object) -> None:
+    """Take note that a cache was closed that is not in this process."""
+    _others.discard(cache)
+
+
+def known() -> list[Any]:
+    """Return the caches that there are in this process."""
+    while True:
+        # Again, if another thread has made one meanwhile.
+        with suppress(RuntimeError):
+            return [*_caches, *_others]
 
 
 class Writers(Protocol):

@@ -21,25 +21,32 @@ from pussycache.cache.forks import watch
 from pussycache.cache.reclaim import reclaimer
 from pussycache.cache.removals import Removals
 from pussycache.cache.weights import WeighedTinyLfu, size_of
-from pussycache.declare.keys import Unkeyable, encode
+from pussycache.declare.keys import Unkeyable, plain_key
 from pussycache.declare.policy import seconds
 from pussycache.engine import background
-from pussycache.engine.clock import read
+from pussycache.engine.clock import read, wall
+from pussycache.engine.departed import Departed
 from pussycache.engine.entry import Cause, Entry, History
 from pussycache.engine.failures import Remembered
 from pussycache.engine.generations import Table
-from pussycache.engine.scopes import Scope
+from pussycache.engine.scopes import Scope, place_of
 from pussycache.engine.tags import Tags
 from pussycache.errors import ConfigurationError
+from pussycache.hooks import active, tell
+from pussycache.stats import CacheInfo, added_up
 from pussycache.types import MISSING, Missing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import os
+    from collections.abc import Callable, Sequence
     from datetime import timedelta
 
     from pussycache.cache.base import Timeout
     from pussycache.cache.removals import Removal
-    from pussycache.engine.home import Lock, RemovalCause
+    from pussycache.cache.restoring import Loaded
+    from pussycache.cache.saving import Saved
+    from pussycache.cache.serializers import Serializer
+    from pussycache.engine.home import Lock, RemovalCause, Waiting
 
 __all__ = ["MemoryCache"]
 
@@ -81,6 +88,7 @@ class MemoryCache(Cache):
     """
 
     open_to_loads = True
+    waiting: Waiting | None = None
 
     def __init__(
         self,
@@ -117,8 +125,11 @@ class MemoryCache(Cache):
         self._is_expecting = False
         self.plainly_open = self.open_to_loads and not self.watched
         self._plain = Table(self, "")
+        self.departed = Departed(self.lock)
         self._scopes: dict[int, tuple[weakref.ref[Any], weakref.ref[Scope]]] = {}
         self._named: weakref.WeakValueDictionary[Any, Scope] = weakref.WeakValueDictionary()
+        # Those of another cache that keeps entries here.
+        self._guests: weakref.WeakSet[Scope] = weakref.WeakSet()
         self._graves: deque[Scope] = deque()
         watch(self)
 
@@ -140,6 +151,11 @@ class MemoryCache(Cache):
         return live
 
     # The bounds.
+
+    @property
+    def weighs(self) -> bool:
+        """Whether entries have a weight."""
+        return self.max_bytes is not None or isinstance(self.budget, WeighedTinyLfu)
 
     @property
     def weight(self) -> float:
@@ -212,6 +228,10 @@ class MemoryCache(Cache):
         a size
         >>> stop()
         """
+        if not callable(listener):
+            raise ConfigurationError(
+                f"listener must be a callable that takes a Removal, not {listener!r}"
+            )
         # By identity: a listener that was added twice is told twice, and ended one at a time.
         one: tuple[Callable[[Removal], object], ...] = (listener,)
         with self.lock:
@@ -234,6 +254,91 @@ class MemoryCache(Cache):
 
         return stop
 
+    # A warm start.
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        serializer: str | Serializer = "msgpack",
+        secret_keys: Sequence[str | bytes] | None = None,
+        insecure: bool = False,
+    ) -> Saved:
+        """Write what is remembered into a file, for a `load` in another process.
+
+        Written are the entries of `set`, and those of objects and functions that another process
+        can find again: wrapped with a ``namespace``, with a method ``__cache_identity__()``,
+        without state, classes, and functions at the top of a module. The file is put in its place
+        when it is whole. The cache may be used meanwhile.
+
+        :param serializer: how values are written: ``"msgpack"``, the default, which executes
+            nothing; ``"pickle"``; or a `Serializer`.
+        :param secret_keys: with what entries are signed, so that `load` believes nobody else's.
+        :param insecure: allow pickle without ``secret_keys``.
+        :return: how many entries were ``saved``, how many were ``left_out`` by reason, and ``why``.
+        :raises ConfigurationError: for an argument that cannot work.
+        :raises OSError: if the file cannot be written; what was there before is there still.
+        :raises ImportError: without the packages of ``pussycache[redis]``.
+
+        >>> import os, tempfile
+        >>> from pussycache import MemoryCache
+        >>> cache = MemoryCache()
+        >>> cache.set("a", {1, 2})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     cache.save(os.path.join(folder, "warm"))
+        ...     again = MemoryCache()
+        ...     again.load(os.path.join(folder, "warm"))
+        Saved(saved=1, left_out={}, why=())
+        Loaded(loaded=1, waiting=0, expired=0, refused={})
+        >>> again.get("a")
+        {1, 2}
+        """
+        from pussycache.cache.saving import save
+
+        with self.lock:
+            self._bury()
+            _, *tables = self._tables()
+        return save(
+            self._plain,
+            # Not those of a cache that keeps a copy here of what is elsewhere.
+            [table for table in tables if table.settings[1] is None],
+            path,
+            serializer=serializer,
+            secret_keys=secret_keys,
+            insecure=insecure,
+        )
+
+    def load(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        serializer: str | Serializer = "msgpack",
+        secret_keys: Sequence[str | bytes] | None = None,
+        insecure: bool = False,
+    ) -> Loaded:
+        """Enter what `save` has written; see there for an example.
+
+        An entry has what was left of its time, less what has passed since, by the time of day. One
+        whose object is not wrapped yet waits until it is. What is there already, or is made wrong
+        after the call has begun, is not replaced or brought back. A damaged entry is skipped and
+        counted.
+
+        :param serializer: as it was saved, and so is ``secret_keys``; ``insecure`` as there.
+        :return: how many entries were ``loaded``, are ``waiting``, have ``expired``, and were
+            ``refused`` by reason; goes on counting as objects are wrapped.
+        :raises ConfigurationError: for an argument that cannot work, and a file that is no saved
+            cache.
+        :raises OSError: if the file cannot be read, a `FileNotFoundError` if there is none.
+        :raises ImportError: without the packages of ``pussycache[redis]``.
+        """
+        from pussycache.cache.restoring import Waiting
+
+        with self.lock:
+            waiting = self.waiting
+            if not isinstance(waiting, Waiting):
+                waiting = Waiting(self, self._plain, self._all_scopes)
+        return waiting.load(path, serializer=serializer, secret_keys=secret_keys, insecure=insecure)
+
     # Whose entries they are.
 
     def scope(self, target: object, proxy: object, namespace: str | None, version: Any) -> Scope:
@@ -245,22 +350,27 @@ class MemoryCache(Cache):
                 name = (kind.__module__, kind.__qualname__, namespace, version)
                 scope = self._named.get(name)
                 if scope is None:
-                    scope = self._named[name] = Scope(self)
+                    scope = self._named[name] = Scope(self, place_of(target), self.departed)
                 return scope
             try:
                 weakref.ref(target)
             except TypeError:
                 # Whoever cannot be watched cannot own entries: then the proxy owns them.
-                target = proxy
-            return self._owned(target)
+                return self._owned(proxy, place_of(target))
+            return self._owned(target, place_of(target))
 
-    def _owned(self, owner: object) -> Scope:
+    def host(self, scope: Scope) -> None:
+        """Look after what another cache keeps here, too: it counts, and goes, as all the rest."""
+        with self.lock:
+            self._guests.add(scope)
+
+    def _owned(self, owner: object, place: str) -> Scope:
         known = self._scopes.get(id(owner))
         if known is not None and known[0]() is owner:
             scope = known[1]()
             if scope is not None:
                 return scope
-        scope = Scope(self)
+        scope = Scope(self, place, self.departed)
         gone = partial(_gone, weakref.ref(self), id(owner))
         self._scopes[id(owner)] = weakref.ref(owner, gone), weakref.ref(scope)
         return scope
@@ -282,14 +392,25 @@ class MemoryCache(Cache):
                 self._bury()
             finally:
                 self.lock.release()
-            self.sweep()
+            # Garbage may be collected in the midst of a hook's work, too, and under its locks.
+            self.sweep(quietly=True)
 
     def _bury(self) -> None:
         while self._graves:
             scope = self._graves.popleft()
-            cause = Cause("the object was freed")
+            scope.depart()
             for table in list(scope.tables.values()):
-                table.forget_all(cause)
+                table.distrust("the object was freed")
+
+    @property
+    def bounds(self) -> str:
+        """How much there is room for, as text."""
+        bounds = []
+        if self.max_entries is not None:
+            bounds.append(f"{self.max_entries:,} entries")
+        if self.max_bytes is not None:
+            bounds.append(f"a weight of {self.max_bytes:,}")
+        return f"to make room: the cache keeps at most {' and '.join(bounds)}"
 
     # What the tables ask for, under the lock.
 
@@ -297,8 +418,11 @@ class MemoryCache(Cache):
         """Have a replaced dictionary freed, by the next `sweep`."""
         self.garbage.append((entries, partial(self._farewell, table, cause)))
 
-    def sweep(self) -> None:
-        """Free what was thrown away, once this thread holds no lock, and tell who wants to know."""
+    def sweep(self, quietly: bool = False) -> None:
+        """Free what was thrown away, once this thread holds no lock, and tell who wants to know.
+
+        :param quietly: without the hooks.
+        """
         if self.lock._is_owned():  # type: ignore[attr-defined]
             return
         if self.watched:
@@ -310,6 +434,8 @@ class MemoryCache(Cache):
             janitor.expect(self)
         if self.removals.pending:
             self.removals.tell()
+        if active and not quietly:
+            tell()
 
     def _free(self) -> None:
         while self.garbage and not self.lock._is_owned():  # type: ignore[attr-defined]
@@ -382,9 +508,11 @@ class MemoryCache(Cache):
 
     def _expire(self, table: Table, key: Any) -> None:
         # A key that refuses to be compared: nobody finds it, and nobody can take it out.
+        entry = None
         with suppress(Exception):
-            table.remove(key, "expired")
-        self.history.note(table.serial, key, "expired")
+            entry = table.remove(key, "expired")
+        when = None if entry is None else wall() + entry.deadline - read()
+        self.history.note(table.serial, key, "expired", when=when)
 
     def _look_for_expired(self) -> None:
         # Nobody else may: where no thread can be started, this is all there is.
@@ -397,6 +525,7 @@ class MemoryCache(Cache):
     def get(self, key: Any, default: Any = None) -> Any:
         entry = self._plain.entries.get(_place(key))
         if entry is None or entry.expires <= read():
+            self._plain.misses += 1
             return default
         entry.hits += 1
         return entry.value
@@ -425,18 +554,25 @@ class MemoryCache(Cache):
         return self._plain.forget(_place(key), Cause("delete"))
 
     def incr(self, key: Any, delta: int = 1) -> int:
+        number: int = self._change(key, lambda value: value + delta)
+        return number
+
+    def _change(self, key: Any, how: Callable[[Any], Any]) -> Any:
+        """Exchange the value of a key, leave its timeout alone, and return the new one."""
         place = _place(key)
         with self.lock:
             entry = self._plain.entries.get(place)
             if entry is None or entry.expires <= read():
                 raise ValueError(f"Key {key!r} not found")
-            number: int = entry.value + delta
-            self._plain.put(place, (key,), number, entry.expires)
-            return number
+            value = how(entry.value)
+            self._plain.put(place, (key,), value, entry.expires)
+            return value
 
     def clear(self) -> None:
         with self.lock:
             self._bury()
+            if self.waiting is not None:
+                self.waiting.forget()
             cause = _Cleared("clear")
             for table in self._tables():
                 table.forget_all(cause)
@@ -459,7 +595,23 @@ class MemoryCache(Cache):
 
     def _all_scopes(self) -> list[Scope]:
         owned = [known[1]() for known in list(self._scopes.values())]
-        return [*list(self._named.values()), *(scope for scope in owned if scope is not None)]
+        known = [*list(self._named.values()), *list(self._guests)]
+        return [*known, *(scope for scope in owned if scope is not None)]
+
+    def labelled(self) -> list[tuple[str, Table]]:
+        with self.lock:
+            self._bury()
+            scopes = [
+                *list(self._named.values()),
+                *(known[1]() for known in list(self._scopes.values())),
+            ]
+        tables = [table for one in scopes if one is not None for table in list(one.tables.values())]
+        return [(table.label, table) for table in tables]
+
+    def figures(self) -> dict[str, CacheInfo]:
+        tables = [*self.labelled(), (self._plain.label, self._plain)]
+        parts = [(label, table.info()) for label, table in tables]
+        return added_up([*parts, *self.departed.figures().items()])
 
     def _tables(self) -> list[Table]:
         scopes = self._all_scopes()
@@ -496,9 +648,7 @@ def _gone(cache: weakref.ref[MemoryCache], ident: int, reference: object) -> Non
 
 
 def _place(key: Any) -> Any:
-    if type(key) is str:
-        return (key,)
     try:
-        return encode((key,))
+        return plain_key(key)
     except Unkeyable as error:
         raise ConfigurationError(f"key cannot be used: {error}; use a string") from None

@@ -103,7 +103,7 @@ class WeighedTinyLfu(LazyTinyLfu):
     __slots__ = ("most", "weight")
 
     def __init__(
-        self, room: float, most: float, evicted: Callable[[int], object], garbage: deque[Any]
+        self, room: float, most: float, evicted: Callable[[float], object], garbage: deque[Any]
     ) -> None:
         self.most = most
         super().__init__(room, evicted, garbage)
@@ -154,13 +154,18 @@ class WeighedTinyLfu(LazyTinyLfu):
 
     def _evict(self) -> Entry | None:
         # How many entries that much weight comes to is known only now.
-        if not 0.8 * self._capacity <= self.live <= 1.25 * self._capacity:
-            self._measure(self.live)
+        if not 0.8 * self._shares.capacity <= self.live <= 1.25 * self._shares.capacity:
+            self._shares.measure(self.live)
         return super()._evict()
 
     def _throw_out(self, table: Table, key: Any, entry: Entry) -> Entry:
+        table.outweighed += self.weight > self.most
+        thrown = super()._throw_out(table, key, entry)
         self._add(table, -_weight(entry))
-        return super()._throw_out(table, key, entry)
+        return thrown
+
+    def _bound(self) -> str:
+        return "max_bytes" if self.weight > self.most else super()._bound()
 
 
 def _weight(entry: Entry) -> float:

@@ -21,30 +21,46 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["ATOMS", "ITSELF", "Coded", "Unkeyable", "encode", "loose"]
+__all__ = [
+    "ATOMS",
+    "ITSELF",
+    "Coded",
+    "Unkeyable",
+    "compares_by_fields",
+    "encode",
+    "loose",
+    "plain_key",
+    "stands_for",
+    "why_not",
+]
 
 
 class Unkeyable(Exception):
     """An argument that cannot be part of a key; says which and why."""
 
 
+def why_not(error: Exception) -> str:
+    """Return why a call has no key, from what making it raised."""
+    return str(error) if isinstance(error, Unkeyable) else f"making its key raised {error!r}"
+
+
 class Coded:
     """The part of a key that stands for an argument by its content; equal to its like only."""
 
-    __slots__ = ("_body", "_hash")
+    __slots__ = ("_hash", "body")
 
     def __init__(self, *body: Any) -> None:
-        self._body = body
+        self.body = body
         self._hash = hash(body)
 
     def __hash__(self) -> int:
         return self._hash
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is Coded and self._body == other._body
+        return type(other) is Coded and self.body == other.body
 
     def __repr__(self) -> str:
-        return f"Coded{self._body!r}"
+        return f"Coded{self.body!r}"
 
 
 ATOMS: Final = frozenset({int, str, bytes, bool, type(None)})
@@ -64,11 +80,19 @@ def encode(values: tuple[Any, ...], me: object = ATOMS) -> tuple[Any, ...]:
     return parts + tuple([type(value) for value in values])
 
 
+def plain_key(key: Any) -> tuple[Any, ...]:
+    """Return what stands for a key that was given as one; a string, the commonest, as it is.
+
+    :raises Unkeyable: if it cannot be a key.
+    """
+    return (key,) if type(key) is str else encode((key,))
+
+
 def _part(value: Any, me: object) -> Hashable:
     kind = type(value)
     if kind in ATOMS:
         return value  # type: ignore[no-any-return]
-    if value is me or _stands_for(value, me):
+    if value is me or stands_for(value, me):
         return ITSELF
     try:
         own = getattr(kind, "__cache_key__", None)
@@ -77,7 +101,7 @@ def _part(value: Any, me: object) -> Hashable:
         encoder = _encoder_of(kind)
         if encoder is not None:
             return encoder(value, me)
-        if _compares_by_fields(kind):
+        if compares_by_fields(kind):
             fields = [f.name for f in kind.__dataclass_fields__.values() if f.compare]
             return Coded(kind, *encode(tuple([getattr(value, name) for name in fields]), me))
         hash(value)
@@ -90,7 +114,7 @@ def _part(value: Any, me: object) -> Hashable:
     return value  # type: ignore[no-any-return]
 
 
-def _stands_for(value: Any, me: object) -> bool:
+def stands_for(value: Any, me: object) -> bool:
     return hasattr(type(value), "_pussycache_slots") and value._pussycache_target is me
 
 
@@ -132,7 +156,7 @@ def _named(kind: type) -> str:
     return f"an argument of type {kind.__module__}.{kind.__qualname__}"
 
 
-def _compares_by_fields(kind: type) -> bool:
+def compares_by_fields(kind: type) -> bool:
     # A dataclass's own equality ignores the types of its fields, so that P(1) == P(True). One that
     # the user wrote the comparison for is taken at its word instead.
     params = getattr(kind, "__dataclass_params__", None)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from pussycache.declare.records import record
 from pussycache.declare.templates import declared_tags
 from pussycache.errors import ConfigurationError
 
@@ -22,7 +22,10 @@ __all__ = ["Cached", "CachedMethods", "declared", "seconds", "seconds_left"]
 
 
 def seconds(
-    value: object, what: str, remedy: str = "0 stores nothing, math.inf keeps for ever"
+    value: object,
+    what: str,
+    remedy: str = "0 stores nothing, math.inf keeps for ever",
+    kinds: str = "a number of seconds or a timedelta",
 ) -> float:
     """Return a duration as seconds, or say which argument (``what``) is none."""
     if not isinstance(value, (int, float)):
@@ -32,9 +35,7 @@ def seconds(
         if isinstance(value, timedelta):
             value = value.total_seconds()
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ConfigurationError(
-            f"{what} must be a number of seconds or a timedelta, not {value!r}"
-        )
+        raise ConfigurationError(f"{what} must be {kinds}, not {value!r}")
     number = float(value)
     if math.isnan(number):
         raise ConfigurationError(f"{what} must be a number of seconds, not {value!r}")
@@ -108,7 +109,7 @@ def seconds_left(answer: object, method: str) -> float | None:
     return seconds(answer, f"what the ttl callable of {method!r} returns")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Cached:
     """How the results of one method are remembered.
 
@@ -139,8 +140,12 @@ class Cached:
         the result and the arguments and returns strings. Results with a tag are forgotten by
         `forget_tag` and `ForgetTag`. Makes a hit slower.
     :param each: the name of a parameter that is a collection of ids, of a method that returns a
-        mapping by id: results are remembered per id, and one call loads those that are missing.
-    :param item: with ``each``, the name of a method for one id that shares these results.
+        mapping by id: results are remembered per id, and one call loads those that are missing. All
+        other fields are then said of the result of one id; ``key`` and ``tags`` are given the one
+        id in the place of the collection.
+    :param item: with ``each``, the name of a method for one id that shares these results. Then
+        ``tags`` are said of that, ``idle_ttl`` of both alike, and ``key``, ``ignore`` and
+        ``materialize`` of neither.
     :param copy: ``"share"`` hands every caller the same object, ``"deep"`` a deep copy; or a
         callable that copies.
     :param guard: detect that a value was changed in place after it was stored: it is forgotten,
@@ -237,20 +242,14 @@ class Cached:
             )
         if self.each is None:
             return
-        for name in _NOT_WITH_EACH:
-            if getattr(self, name):
-                raise ConfigurationError(
-                    f"each does not go with {name}, which is said of one result; leave it out, or "
-                    "say it of a method for one id"
-                )
+        if self.item is not None and self.tags:
+            raise ConfigurationError(
+                f"tags of a batch whose results are those of {self.item!r}: say them there, and "
+                "the results of both carry them"
+            )
         if self.each in self.ignore:
             raise ConfigurationError(f"ignore names {self.each!r}, and so does each: leave it out")
 
-
-_NOT_WITH_EACH: Final = (
-    *("key", "materialize", "guard", "tags", "verify", "timeout", "idle_ttl"),
-    *("stale_for", "stale_if_error", "refresh_ahead"),
-)
 
 CachedMethods: TypeAlias = "Iterable[str] | Mapping[str, Cached | float | int | timedelta | None]"
 """Names, or a mapping from a name to a `Cached` or a ttl in seconds."""
@@ -304,4 +303,5 @@ def _policy(name: str, said: Any) -> Cached:
         return said
     if said is None:
         return Cached()
-    return Cached(ttl=seconds(said, f"cached_methods[{name!r}]"))
+    kinds = "a Cached(...), a number of seconds or a timedelta"
+    return Cached(ttl=seconds(said, f"cached_methods[{name!r}]", kinds=kinds))

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from pussycache.declare.keys import Unkeyable, encode, loose
 from pussycache.declare.policy import Cached
+from pussycache.declare.records import record
 from pussycache.declare.signatures import Method
 from pussycache.declare.templates import ForgetTag
 from pussycache.errors import ConfigurationError
@@ -37,7 +37,7 @@ class Call:
         self.args = args
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Each:
     """In a rule: match every item of a collection argument.
 
@@ -182,14 +182,18 @@ def written(said: object) -> dict[str, tuple[Forget | ForgetTag, ...]]:
 class Match:
     """A rule with parameters, resolved: which arguments must be equal to what.
 
-    ``at`` are the places of the parameters in the forgotten method; ``sources`` give the values.
+    ``at`` are the places of the parameters in the forgotten method, ``names`` their names;
+    ``sources`` give the values.
     """
 
-    __slots__ = ("at", "sources")
+    __slots__ = ("at", "names", "sources")
 
-    def __init__(self, at: tuple[int, ...], sources: tuple[Source, ...]) -> None:
+    def __init__(
+        self, at: tuple[int, ...], sources: tuple[Source, ...], names: tuple[str, ...]
+    ) -> None:
         self.at = at
         self.sources = sources
+        self.names = names
 
     @property
     def deferred(self) -> bool:
@@ -210,7 +214,12 @@ class Match:
                 )
         order = sorted(range(len(at)), key=at.__getitem__)
         sources = tuple(rule.mapped.values())
-        return cls(tuple(at[i] for i in order), tuple(sources[i] for i in order))
+        names = tuple(rule.mapped)
+        return cls(
+            tuple(at[i] for i in order),
+            tuple(sources[i] for i in order),
+            tuple(names[i] for i in order),
+        )
 
     def values(self, call: Call) -> frozenset[tuple[Any, ...]] | None:
         """Return what the arguments must be equal to, or `None` for the whole method."""

@@ -7,10 +7,9 @@ that cannot work are refused here. Generating code from a signature is compile's
 from __future__ import annotations
 
 import functools
-import inspect
-from inspect import Parameter
 from typing import TYPE_CHECKING, Any, Final
 
+from pussycache.declare.parameters import Parameter, kind_of, parameters, signature
 from pussycache.declare.templates import check_template
 from pussycache.errors import ConfigurationError
 
@@ -50,6 +49,11 @@ class Method:
         self.kind = kind
         self.params = params
         self.owner = owner
+
+    @property
+    def label(self) -> str:
+        """Its name and that of its class, for people."""
+        return f"{self.owner}.{self.name}"
 
     @functools.cached_property
     def positions(self) -> dict[str, int]:
@@ -101,7 +105,7 @@ class Method:
             for template in cached.tags:
                 check_template(template, self.positions, "tags", self.name)
         if cached.key is not None and not self._fits(cached.key):
-            wanted = ", ".join(str(param) for param in self.params)
+            wanted = ", ".join(map(str, signature(self.params).parameters.values()))
             raise ConfigurationError(
                 f"key of {self.name!r} cannot be called as the method is; "
                 f"give it the same parameters: ({wanted})"
@@ -114,13 +118,13 @@ class Method:
 
     def _fits(self, key: Callable[..., Any]) -> bool:
         try:
-            signature = inspect.signature(key)
+            taken = signature(parameters(key))
         except (TypeError, ValueError):
             return True  # some of those written in C do not tell
         named = {p.name: None for p in self.params if p.kind is Parameter.KEYWORD_ONLY}
         plain = [None for p in self.params if p.kind in _POSITIONAL]
         try:
-            signature.bind(*plain, **named)
+            taken.bind(*plain, **named)
         except TypeError:
             return False
         return True
@@ -138,9 +142,10 @@ def find(target: object, name: str, argument: str) -> Method:
         )
     raw = _static(target, name)
     if isinstance(raw, (property, functools.cached_property)):
+        writes = argument == "invalidate_methods"
+        remedy = "mark what sets it with writing()" if writes else "put cached below the @property"
         raise ConfigurationError(
-            f"{argument} names {name!r}, which is a property of {owner}; name a method, or put "
-            "pussycache.cached below the @property"
+            f"{argument} names {name!r}, which is a property of {owner}; name a method, or {remedy}"
         )
     try:
         bound = getattr(target, name)
@@ -169,18 +174,18 @@ def _static(target: object, name: str) -> Any:
     return None
 
 
+def _bound(params: tuple[Parameter, ...], function: Any) -> tuple[Parameter, ...]:
+    """Return the parameters without the first, where what was bound still says that it has one."""
+    static = isinstance(function, staticmethod)
+    return params if static or len(params) < len(parameters(function)) else params[1:]
+
+
 def method_of(name: str, function: Any, owner: str, raw: Any) -> Method:
     """Return what a callable is; one whose signature cannot be known takes any arguments."""
     try:
-        params = tuple(inspect.signature(function).parameters.values())
+        params = parameters(function)
+        if isinstance(raw, functools.singledispatchmethod):
+            params = _bound(params, raw.func)
     except (TypeError, ValueError):
         params = ANY_SIGNATURE
-    # Asked of the function itself: what a wrapper wraps says nothing of what it returns.
-    kind = "function"
-    if inspect.iscoroutinefunction(function):
-        kind = "coroutine"
-    elif inspect.isasyncgenfunction(function):
-        kind = "asyncgen"
-    elif inspect.isgeneratorfunction(function):
-        kind = "generator"
-    return Method(name, raw, kind, params, owner)
+    return Method(name, raw, kind_of(function), params, owner)

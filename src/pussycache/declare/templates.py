@@ -6,9 +6,9 @@ Which entries carry a tag, and what forgetting one comes to, is the engine's.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from pussycache.declare.records import record
 from pussycache.errors import ConfigurationError
 
 __all__ = ["ForgetTag", "TagMatch", "check_template", "declared_tags", "tags_of"]
@@ -79,7 +79,7 @@ def tags_of(said: object, method: str) -> tuple[str, ...]:
     return tags
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ForgetTag:
     """A rule: forget everything in the cache that carries a tag, of whatever object and method.
 
@@ -128,6 +128,7 @@ class TagMatch:
     __slots__ = ("_template",)
 
     at = (0,)
+    names = ()
     deferred = False
 
     def __init__(self, template: str) -> None:

@@ -31,7 +31,7 @@ from pussycache.operations import explain, info
 from pussycache.proxy import wrap
 from pussycache.stats import CacheInfo
 
-__all__ = ["Changed", "NoSource", "Report", "Written", "remembering", "run"]
+__all__ = ["Changed", "NoSource", "Report", "Written", "copied", "remembering", "run"]
 
 
 def remembering(library: Library) -> Library:
@@ -109,11 +109,9 @@ def run(
     :param wrapper: returns the library wrapped.
     :raises NoSource: where the folder holds no source.
     """
-    if stdlib is None:
-        stdlib = Path(sysconfig.get_path("stdlib"))
     with tempfile.TemporaryDirectory(prefix="pussycache-demo-") as folder:
         copy = Path(folder)
-        sizes = _copied(stdlib, copy)
+        sizes = copied(stdlib, copy)
         bare = Library(copy)
         wrapped = wrapper(Library(copy))
         questions = questions_for(bare)
@@ -135,8 +133,15 @@ def run(
         )
 
 
-def _copied(stdlib: Path, copy: Path) -> list[int]:
-    """Copy a part of the standard library: its modules in Python, and some packages."""
+def copied(stdlib: Path | None, copy: Path) -> list[int]:
+    """Copy a part of the standard library: its modules in Python, and some packages.
+
+    :param stdlib: the folder of its source; this Python's own by default.
+    :return: the sizes of the modules.
+    :raises NoSource: where the folder holds no source.
+    """
+    if stdlib is None:
+        stdlib = Path(sysconfig.get_path("stdlib"))
     if not (stdlib / f"{REWRITTEN}.py").is_file():
         raise NoSource(
             f"the source of Python's standard library is not in {stdlib} (it may be in a zip file, "

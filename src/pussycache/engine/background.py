@@ -13,45 +13,69 @@ from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 from pussycache.engine.singleflight import ABANDONED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Sequence
 
     from pussycache.engine.generations import Table
     from pussycache.engine.singleflight import Flight
 
-__all__ = ["Apart", "end_of", "forget_others", "in_task", "in_thread"]
+__all__ = ["Apart", "end_of", "forget_others", "in_task", "in_thread", "tell_of_ends"]
 
 _MOST: Final = 8
 _IDLE: Final = 10.0
 _GONE: Final = object()
 
 
+class Leaving(Protocol):
+    """Somebody who opens something for each thread."""
+
+    def leave(self) -> None:
+        """Close what this thread has opened."""
+
+
+_leaving: Final[weakref.WeakSet[Leaving]] = weakref.WeakSet()
+_registering = threading.Lock()
+
+
+def tell_of_ends(leaving: Leaving) -> None:
+    """Have somebody told, in each of the threads, that it ends."""
+    with _registering:
+        _leaving.add(leaving)
+
+
 @final
 class Apart:
-    """A load that has been entered, and is to be run apart from the call that entered it.
+    """Loads that have been entered, and are to be run apart from the call that entered them.
 
-    :param flow: given the wrapped object, returns the steps of the load.
-    :param at_once: whether somebody waits for it: then it does not stand in a queue.
+    They are run in one, and end together.
+
+    :param loads: the keys and the loads; `None` when they have ended, or were given up.
+    :param flow: given the wrapped object, returns the steps of the loads.
+    :param at_once: whether somebody waits for them: then they do not stand in a queue.
+    :param whole: what is told how all of them came out, if somebody waits for that.
     """
 
-    __slots__ = ("_call", "_flow", "_key", "_loop", "_me", "_table", "_task", "at_once", "flight")
+    __slots__ = (
+        *("_call", "_flow", "_loop", "_me", "_table", "_task", "_whole"),
+        *("at_once", "loads"),
+    )
 
     def __init__(
         self,
         table: Table,
-        key: Any,
-        flight: Flight,
+        loads: Sequence[tuple[Any, Flight]],
         flow: Callable[[Any], Generator[Any, Any, Any]],
         me: object,
         at_once: bool = False,
+        whole: Flight | None = None,
     ) -> None:
         self._table = table
-        self._key = key
-        self.flight: Flight | None = flight
+        self.loads: Sequence[tuple[Any, Flight]] | None = loads
+        self._whole = whole
         self._flow = flow
         self._me = _weakly(me)
         self._call: Callable[[], Any] = lambda: _GONE
@@ -59,23 +83,30 @@ class Apart:
         self._task: Any = None
         self.at_once = at_once
 
+    def through(
+        self, around: Callable[[Generator[Any, Any, Any]], Generator[Any, Any, Any]]
+    ) -> None:
+        """Have its steps go through the hands of somebody else."""
+        flow = self._flow
+        self._flow = lambda me: around(flow(me))
+
     @property
     def home(self) -> object:
-        """The cache that it is done for."""
+        """The cache that this is done for."""
         return self._table.home
 
     @property
     def enlisted(self) -> bool:
-        """Whether somebody will run it, or has."""
-        return self.flight is None or self in _under_way
+        """Whether somebody will run them, or has."""
+        return self.loads is None or self in _under_way
 
     def enlist(self, call: Any) -> None:
-        """Take note of the bare method that it is to call."""
+        """Take note of the bare method that they are to call."""
         self._call = _again(call)
         _under_way.add(self)
 
     def run(self, drive: Callable[..., Any], plan: Any, values: tuple[Any, ...]) -> None:
-        """Run it in this thread."""
+        """Run them in this thread."""
         begun = self._begun()
         if begun is not None:
             try:
@@ -84,11 +115,12 @@ class Apart:
                 self.drop()
 
     def start(self, loop: Any, drive: Callable[..., Any], plan: Any, values: Any) -> None:
-        """Run it as a task of an event loop."""
+        """Run them as a task of an event loop."""
         self._loop = loop
-        if self.flight is not None:
+        for flight in [*[flight for _, flight in self.loads or ()], self._whole]:
             # Whoever waits for it finds out when the loop is closed before it has begun.
-            self.flight.loop = loop
+            if flight is not None:
+                flight.loop = loop
         self._task = loop.create_task(self._awaited(drive, plan, values))
         # Also for a task that is cancelled before it has begun.
         self._task.add_done_callback(lambda task: self.drop())
@@ -100,20 +132,24 @@ class Apart:
 
     def _begun(self) -> tuple[Generator[Any, Any, Any], Any] | None:
         me, call = self._me(), self._call()
-        if self.flight is None or me is _GONE or call is _GONE:
+        if self.loads is None or me is _GONE or call is _GONE:
             self.drop()
             return None
         return self._flow(me), call
 
     def drop(self) -> None:
-        """Give it up, unless it has ended: it is not found any more, and who waits is told."""
-        flight, self.flight = self.flight, None
+        """Give up what has not ended: it is not found any more, and who waits is told."""
+        loads, self.loads = self.loads, None
         _under_way.discard(self)
-        if flight is not None and self._table.lose(self._key, flight):
-            flight.land(ABANDONED)
+        for key, flight in loads or ():
+            if self._table.lose(key, flight):
+                flight.land(ABANDONED)
+        if self._whole is not None:
+            # Who was told already does not listen any more.
+            self._whole.land(ABANDONED)
 
     def end(self) -> None:
-        """Give it up, also when it has begun: what it brings is not stored."""
+        """Give them up, also when they have begun: what they bring is not stored."""
         self.drop()
         if self._task is not None:
             # If its loop was closed meanwhile, it has ended.
@@ -216,20 +252,28 @@ class Pool:
             return True
 
     def _work(self) -> None:
-        while True:
-            with self._changed:
-                while not self._jobs:
-                    self._idle += 1
-                    told = self._changed.wait(_IDLE)
-                    self._idle -= 1
-                    if not told and not self._jobs:
-                        self._threads -= 1
-                        return
-                job = self._jobs.popleft()
+        while (job := self._next()) is not None:
             # What it raises was told to whom it concerns.
             with suppress(BaseException):
                 job()
             del job
+        with _registering:
+            everybody = list(_leaving)
+        for leaving in everybody:
+            with suppress(Exception):
+                leaving.leave()
+
+    def _next(self) -> Callable[[], object] | None:
+        """Return what is to be done next; `None` if there has been nothing for a while."""
+        with self._changed:
+            while not self._jobs:
+                self._idle += 1
+                told = self._changed.wait(_IDLE)
+                self._idle -= 1
+                if not told and not self._jobs:
+                    self._threads -= 1
+                    return None
+            return self._jobs.popleft()
 
 
 _pool = Pool()
@@ -237,6 +281,6 @@ _pool = Pool()
 
 def forget_others() -> None:
     """Begin anew in a forked child, where the threads are not, and no event loop runs on."""
-    global _pool
-    _pool = Pool()
+    global _pool, _registering
+    _pool, _registering = Pool(), threading.Lock()
     _under_way.clear()

@@ -1,4 +1,4 @@
-"""The one clock, and the switch that turns caching off.
+"""The one clock, and the switches that turn caching, or the hit path, off.
 
 `hot` is the dictionary of globals of every compiled function: exchanging a name in it changes all
 of them at once, and costs a hit nothing. Nothing here knows of entries.
@@ -16,7 +16,20 @@ from typing import Any, Final
 
 from pussycache.engine.speed import use_clock
 
-__all__ = ["chance", "disabled", "hot", "is_real", "read", "replaced", "switches", "wall"]
+__all__ = [
+    "aside",
+    "chance",
+    "disabled",
+    "hot",
+    "is_real",
+    "read",
+    "replaced",
+    "switches",
+    "unwatch",
+    "wall",
+    "watch",
+    "watching",
+]
 
 hot: Final[dict[str, Any]] = {
     "__builtins__": builtins,
@@ -30,6 +43,12 @@ hot: Final[dict[str, Any]] = {
 
 switches: Final[list[object]] = []
 """Who has switched caching off; nobody, as a rule."""
+
+watching: Final[list[object]] = []
+"""Who wants to see what calls do; nobody, as a rule."""
+
+aside: Final[list[object]] = []
+"""All of these: while there is somebody, no call is answered by the hit path."""
 
 
 def read() -> float:
@@ -58,7 +77,10 @@ def chance() -> float:
 
 
 def wall() -> float:
-    """Return the time of day, for telling people when something happened; decides nothing."""
+    """Return the time of day: when something happened, and how long ago a cache was saved.
+
+    In a running process it decides nothing.
+    """
     return time.time()
 
 
@@ -69,8 +91,9 @@ def _never() -> float:
 def _settle() -> None:
     # A clock that shows the end of time makes every entry look expired to the hit path, which then
     # asks the slow one: so the switch needs no test on a hit.
-    hot["now"] = _never if switches else hot["time"]
-    hot["floor"] = math.inf if switches else 0.0
+    aside[:] = [*switches, *watching]
+    hot["now"] = _never if aside else hot["time"]
+    hot["floor"] = math.inf if aside else 0.0
     use_clock(hot["now"] is time.monotonic, hot["floor"])
 
 
@@ -85,6 +108,19 @@ def replaced(source: Callable[[], float]) -> Iterator[None]:
         yield
     finally:
         hot["time"], _dice = before
+        _settle()
+
+
+def watch(who: object) -> None:
+    """Have all calls go where what they do can be seen, until `unwatch`."""
+    watching.append(who)
+    _settle()
+
+
+def unwatch(who: object) -> None:
+    """Let calls be answered by the hit path again, unless somebody else watches."""
+    if who in watching:
+        watching.remove(who)
         _settle()
 
 
@@ -115,6 +151,6 @@ def disabled() -> Iterator[None]:
         _settle()
 
 
-if os.environ.get("PUSSYCACHE_DISABLED", "") not in ("", "0"):
+if os.environ.get("PUSSYCACHE_DISABLED", "").lower() not in ("", "0", "false", "no", "off"):
     switches.append("PUSSYCACHE_DISABLED")
     _settle()

@@ -6,19 +6,24 @@ No decision is taken here.
 from __future__ import annotations
 
 from _queue import Empty, SimpleQueue
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from typing import Any
 
 from pussycache.declare.keys import ATOMS
 from pussycache.engine import background, clock
+from pussycache.engine.asking import Ask
 from pussycache.engine.background import Apart
-from pussycache.engine.batches import Ids, gather
-from pussycache.engine.flow import Part, Plan, Step, Wait, answer, landed
+from pussycache.engine.flow import Part, Step, Wait, answer
 from pussycache.engine.generations import Table
+from pussycache.engine.landing import landed
+from pussycache.engine.plan import Plan
 from pussycache.engine.singleflight import ABANDONED, LOADING, Failure, Flight
+from pussycache.engine.watched import watched
+from pussycache.hooks import active
+from pussycache.types import MISSING
 
-__all__ = ["drive", "run", "run_batch"]
+__all__ = ["drive", "run", "run_batch", "run_far"]
 
 
 def run(plan: Plan, table: Table, me: object, call: Any, values: tuple[Any, ...], key: Any) -> Any:
@@ -27,8 +32,13 @@ def run(plan: Plan, table: Table, me: object, call: Any, values: tuple[Any, ...]
     A load that meets nobody on its way takes the steps of the flow without the generator, at a
     quarter less: ``key`` is known where the arguments are plain, and `None` elsewhere.
     """
-    if key is None or clock.switches:
-        return drive(answer(plan, table, values, me), plan, call, values)
+    if plan.far is not None:
+        return run_far(plan, table, me, call, values, None)
+    if key is None or clock.aside or active:
+        flow = answer(plan, table, values, me)
+        if clock.watching:
+            flow = watched(flow, plan, table, values, me)
+        return drive(flow, plan, call, values)
     found: Any = None
     token = None
     try:
@@ -36,13 +46,16 @@ def run(plan: Plan, table: Table, me: object, call: Any, values: tuple[Any, ...]
         if type(found) is not Flight:
             return drive(answer(plan, table, values, me, (key, found)), plan, call, values)
         found.token = token = LOADING.set(found)
+        found.begun = clock.hot["time"]()
         try:
             got = call(*values) if plan.invoke is None else plan.invoke(call, values)
         except BaseException as error:
             got = Failure(error)
+        now = clock.hot["time"]()
+        found.took = now - found.begun
         keeping = plan.keeping
         if keeping.plain and type(got) in ATOMS:
-            table.finish(key, found, values, got, clock.hot["time"]() + keeping.lasting)
+            table.finish(key, found, values, got, now + keeping.lasting)
             if found:
                 found.land(got)
             return got
@@ -69,11 +82,39 @@ def run(plan: Plan, table: Table, me: object, call: Any, values: tuple[Any, ...]
     return got
 
 
-def run_batch(
-    ids: Ids, plan: Plan, table: Table, me: object, call: Any, values: tuple[Any, ...], key: Any
+def run_far(
+    plan: Plan, table: Table, me: object, call: Any, values: tuple[Any, ...], key: Any
 ) -> Any:
-    """Answer a call for many ids; ``call`` is the bare method."""
-    return drive(gather(plan, ids, table, values, me), plan, call, values)
+    """Answer a call whose cache is outside of this process; ``call`` is the bare method."""
+    if clock.watching:
+        return drive(watched(None, plan, table, values, me), plan, call, values)
+    far: Any = plan.far
+    found = far.begin(plan, table, values, me)
+    begun = None, None
+    if found is not None:
+        asked, known = found
+        seen = asked.link.ask(*asked.what)
+        value = far.serve(plan, table, known, seen)
+        if value is not MISSING:
+            return value
+        begun = known, seen
+    return drive(far.answer(plan, table, values, me, begun), plan, call, values)
+
+
+def run_batch(
+    flow: Callable[..., Generator[Step, Any, Any]],
+    plan: Plan,
+    table: Table,
+    me: object,
+    call: Any,
+    values: tuple[Any, ...],
+    key: Any,
+) -> Any:
+    """Answer a call for many ids, whose flow is given; ``call`` is the bare method."""
+    steps = flow(plan, table, values, me)
+    if clock.watching:
+        steps = watched(steps, plan, table, values, me, "batch")
+    return drive(steps, plan, call, values)
 
 
 def drive(flow: Generator[Step, Any, Any], plan: Plan, call: Any, values: tuple[Any, ...]) -> Any:
@@ -87,7 +128,14 @@ def drive(flow: Generator[Step, Any, Any], plan: Plan, call: Any, values: tuple[
             if token is not None:
                 LOADING.reset(token)
                 token = None
-            if type(step) is Wait:
+            if type(step) is Ask:
+                try:
+                    got = step.link.ask(*step.what)
+                except BaseException:
+                    flow.close()
+                    raise
+                continue
+            if isinstance(step, Wait):
                 got = _wait(step, flow, plan, call, values)
                 continue
             if type(step) is Apart:
@@ -103,10 +151,14 @@ def drive(flow: Generator[Step, Any, Any], plan: Plan, call: Any, values: tuple[
             elif step is not None:
                 # To the next step: what the flow does with the result belongs to the load.
                 step.token = token = LOADING.set(step)
+            if step is not None:
+                step.start(given)
             try:
                 got = call(*given) if invoke is None else invoke(call, given)
             except BaseException as error:
                 got = Failure(error)
+            if step is not None:
+                step.stop(got)
     except StopIteration as stop:
         got = stop.value
     finally:

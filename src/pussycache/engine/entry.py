@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import math
 import os
-import threading
 import time
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from sys import modules
+from threading import current_thread
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from pussycache.engine.clock import read
+from pussycache.engine.clock import read, wall
 from pussycache.engine.staleness import FRESH
 
 if TYPE_CHECKING:
     from pussycache.engine.guard import Seal
     from pussycache.engine.staleness import Age
 
-__all__ = ["Cause", "Entry", "History", "Tended", "Weighed"]
+__all__ = ["EVICTED", "Cause", "Entry", "History", "Tended", "Weighed", "shown"]
 
 
 class Entry:
@@ -122,22 +123,48 @@ _PLAIN: Final = frozenset({int, float, bool, str, bytes, type(None)})
 
 
 class Cause:
-    """Which call of which method, where and when, made entries wrong."""
+    """Which call of which method, where and when, made entries wrong.
 
-    __slots__ = ("arguments", "method", "pid", "thread", "when")
+    ``thread`` and ``task`` are names; ``task`` is that of asyncio, `None` outside of one.
+    ``writer`` is the method as statistics name it, where methods of several classes have one name.
+    """
 
-    def __init__(self, method: str, values: Mapping[str, Any] | None = None) -> None:
+    __slots__ = ("arguments", "method", "pid", "task", "thread", "when", "writer")
+
+    def __init__(
+        self, method: str, values: Mapping[str, Any] | None = None, writer: str | None = None
+    ) -> None:
         self.method = method
+        # As statistics name it, where methods of several classes have one name.
+        self.writer = writer or method
         self.arguments = values or {}
         self.when = time.time()
-        self.thread = threading.get_ident()
+        self.thread = current_thread().name
+        # Who does not use asyncio pays for nothing.
+        asyncio = modules.get("asyncio")
+        self.task = None if asyncio is None else _task(asyncio)
         self.pid = os.getpid()
 
-    def __str__(self) -> str:
-        return f"{self.method}({', '.join(self._shown())}) in process {self.pid}"
+    @property
+    def call(self) -> str:
+        """The call as text."""
+        return f"{self.method}({', '.join(map('='.join, self.arguments.items()))})"
 
-    def _shown(self) -> list[str]:
-        return [f"{name}={text}" for name, text in self.arguments.items()]
+    def __str__(self) -> str:
+        return f"{self.call} in process {self.pid}"
+
+
+def _task(asyncio: Any) -> str | None:
+    """Return the name of the running task."""
+    try:
+        # Without an exception, where no loop runs: a write is not to cost twice as much for that.
+        loop = asyncio._get_running_loop()
+    except AttributeError:
+        # While asyncio is being imported.
+        return None
+    task = None if loop is None else asyncio.current_task(loop)
+    name = getattr(task, "get_name", None)
+    return None if name is None else str(name())
 
 
 def shown(values: Mapping[str, Any]) -> dict[str, str]:
@@ -153,26 +180,42 @@ def shown(values: Mapping[str, Any]) -> dict[str, str]:
     return texts
 
 
+EVICTED: Final = "evicted"
+_Event: TypeAlias = "tuple[str, Cause | None, float | None, str | None]"
+
+
 class History:
     """The last things that happened to calls which are not remembered (any more); bounded.
 
     Keys are known by their hash alone, so that nothing is kept alive for the sake of an
     explanation; a collision gives a wrong explanation and no wrong answer. Evictions, which happen
-    most, are noted most briefly: without their time.
+    most, are noted most briefly: the time stands before the first of those in one second.
     """
 
     __slots__ = ("_events", "_evicted", "_room", "evicted")
 
     def __init__(self, room: int = 4096) -> None:
-        self._events: dict[int, tuple[str, float, Cause | str | None]] = {}
+        self._events: dict[int, _Event] = {}
         self._room = room
-        self._evicted: deque[int] = deque(maxlen=room)
-        # Called with key and table as one number, for each entry thrown out to make room. What is
-        # noted otherwise stands in between as a complement, so that the later of two is known.
+        self._evicted: deque[float] = deque(maxlen=room)
+        # Called with key and table as one number, for each entry thrown out to make room, and with
+        # the time, a float. What is noted otherwise stands in between as a complement, so that the
+        # later of two is known.
         self.evicted: Final = self._evicted.append
 
-    def note(self, table: int, key: Any, reason: str, why: Cause | str | None = None) -> None:
-        """Remember the last thing that happened to a call."""
+    def note(
+        self,
+        table: int,
+        key: Any,
+        reason: str,
+        cause: Cause | None = None,
+        detail: str | None = None,
+        when: float | None = None,
+    ) -> None:
+        """Remember the last thing that happened to a call.
+
+        :param when: the time of day, if that is not now.
+        """
         events = self._events
         try:
             place = hash(key) ^ table
@@ -180,19 +223,41 @@ class History:
             # An argument that cannot be hashed any more: there is nothing to find it by.
             return
         events.pop(place, None)
-        events[place] = (reason, time.time(), why)
+        events[place] = (reason, cause, time.time() if when is None else when, detail)
         self._evicted.append(~place)
         if len(events) > self._room:
             # Another thread may be tidying up at the same moment; then it makes the room.
             with suppress(KeyError, RuntimeError, StopIteration):
                 del events[next(iter(events))]
 
-    def last(self, table: int, key: Any) -> tuple[str, float | None, Cause | str | None] | None:
-        """Return the last thing that happened to a call, if it is remembered."""
+    def since(self, when: float) -> list[Cause]:
+        """Return what has made calls wrong since then, each cause once, as far as remembered."""
+        found: dict[int, Cause] = {}
+        for reason, cause, _, _ in list(self._events.values()):
+            if cause is not None and reason == "invalidated" and cause.when >= when:
+                found[id(cause)] = cause
+        return list(found.values())
+
+    def last(self, table: int, key: Any) -> _Event:
+        """Return the last thing that happened to a call: a reason, by whom, when, and what else."""
         place = hash(key) ^ table
-        for seen in reversed(list(self._evicted)):
-            if seen == place:
-                return "evicted", None, None
-            if seen == ~place:
+        told = list(self._evicted)
+        for at in range(len(told) - 1, -1, -1):
+            if type(told[at]) is float:
+                continue
+            if told[at] == place:
+                return EVICTED, None, _time_of(told, at), None
+            if told[at] == ~place:
                 break
-        return self._events.get(place)
+        return self._events.get(place, _NOTHING)
+
+
+def _time_of(told: list[float], at: int) -> float | None:
+    """Return the time of day of an eviction, to about a second."""
+    for moment in [*reversed(told[:at]), *told[at:]]:
+        if type(moment) is float:
+            return wall() - (read() - moment)
+    return None
+
+
+_NOTHING: Final[_Event] = "never-cached", None, None, None

@@ -5,7 +5,6 @@ How long, and which ones, is said by the declaration; when it is raised, by the 
 
 from __future__ import annotations
 
-import copy
 from typing import Final, TypeVar, final
 
 __all__ = ["Remembered", "bare"]
@@ -25,6 +24,11 @@ class Remembered:
     def __init__(self, error: Exception) -> None:
         """Take a copy; an exception that cannot be copied raises here, whatever it raises."""
         self._error = bare(error)
+
+    @property
+    def absence(self) -> bool:
+        """Whether it says that there is nothing to be found."""
+        return isinstance(self._error, LookupError)
 
     def again(self) -> Exception:
         """Return an exception to raise: of its own, with no traceback and no context yet."""
@@ -59,8 +63,10 @@ def _alike(error: E) -> E:
     simple = builtin.__basicsize__ == BaseException.__basicsize__
     if not simple:
         # It keeps more than its arguments: OSError, UnicodeDecodeError, ImportError.
+        from copy import copy
+
         try:
-            made = copy.copy(error)
+            made = copy(error)
             if type(made) is kind:
                 return made
         except Exception:  # a constructor of the user's that wants other arguments

@@ -3,26 +3,25 @@
 `answer` is a generator. It yields what it needs done and is sent how that came out: a `Flight` (or
 `None`, for a load that nobody shares) means "load", a `Wait` means "wait for somebody's load", an
 `Apart` means "run this beside me". It returns the value, or the `Failure` that is to be raised.
-drivers.py does these things for threads, tasks.py for asyncio.
+drivers.py does these things for threads, tasks.py for asyncio. How a call is answered whose cache
+is outside of this process is the cache's own flow (`Far`); it yields an `Ask`, too.
 """
 
 from __future__ import annotations
 
-import sys
-import warnings
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
+from typing import TYPE_CHECKING, Any, Final, final
+from weakref import ref
 
-from pussycache.declare.keys import ATOMS, Unkeyable
-from pussycache.engine import clock
+from pussycache.engine import clock, telling
+from pussycache.engine.asking import Ask
 from pussycache.engine.background import Apart
-from pussycache.engine.entry import Cause, shown
+from pussycache.engine.beside import apart, due, loaded
 from pussycache.engine.failures import Remembered
-from pussycache.engine.generations import HIT, JOIN, TENDED, Table
-from pussycache.engine.guard import guards
-from pussycache.engine.keeping import Keeping, one_shot
-from pussycache.engine.logs import log_disagreement, log_failure
+from pussycache.engine.generations import HIT, JOIN, SERVED, TENDED, Table
+from pussycache.engine.landing import landed
+from pussycache.engine.plan import changed, uncacheable
 from pussycache.engine.singleflight import (
     ABANDONED,
     ALONE,
@@ -36,57 +35,19 @@ from pussycache.engine.singleflight import (
     may_wait,
     wait_over,
 )
-from pussycache.engine.staleness import FRESH, SPENT, STALE
-from pussycache.engine.tags import ANY
-from pussycache.errors import LoadTimeout, MutatedValueWarning, UncacheableCallWarning
+from pussycache.engine.staleness import SPENT, STALE
+from pussycache.errors import LoadTimeout
+from pussycache.hooks import active
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
 
     from pussycache.engine.entry import Tended
+    from pussycache.engine.keeping import Keeping
+    from pussycache.engine.plan import Plan
 
-__all__ = ["Part", "Plan", "Step", "Wait", "answer", "landed", "reload", "uncacheable"]
+__all__ = ["Part", "Step", "Wait", "answer", "late", "reload", "tended", "too_late"]
 
-
-class Tagger(NamedTuple):
-    """What gives the tags of a call: given its arguments, and its result if they depend on it."""
-
-    of: Callable[..., tuple[str, ...]]
-    by_result: bool
-
-    def before(self, values: tuple[Any, ...]) -> tuple[str, ...]:
-        """Return the tags as far as they are known without a result."""
-        return ANY if self.by_result else self.of(values)
-
-
-class Plan:
-    """All that the flow needs to know of one cached method.
-
-    ``invoke`` passes bound arguments on to a call; `None` where they are just passed in order.
-    ``names`` are those of the parameters; ``tags`` is there where entries carry tags.
-    """
-
-    __slots__ = ("encode", "invoke", "keeping", "label", "names", "tags", "warned")
-
-    def __init__(
-        self,
-        label: str,
-        encode: Callable[[tuple[Any, ...], object], Any],
-        invoke: Callable[[Any, tuple[Any, ...]], Any] | None,
-        keeping: Keeping,
-        names: tuple[str, ...],
-        tags: Tagger | None = None,
-    ) -> None:
-        self.label = label
-        self.encode = encode
-        self.invoke = invoke
-        self.keeping = keeping
-        self.names = names
-        self.tags = tags
-        self.warned = False
-
-
-_OURS: Final = "pussycache."
 
 _GLANCE: Final = 0.5
 """Seconds between two looks whether the event loop of the load is still open."""
@@ -100,7 +61,6 @@ def _overdue(helpers: int) -> float:
     return PATIENCE * (2.0 ** min(helpers, 4) + 12 * max(helpers - 4, 0))
 
 
-@final
 class Wait:
     """A wish to wait for a load that somebody else runs.
 
@@ -160,21 +120,47 @@ class Wait:
 
     def join(self, waiter: Waiter) -> bool:
         """Ask to be told the outcome; false if that load is not the one to wait for any more."""
+        if self.first is not None:
+            # It has not begun, so its end cannot be missed: also where a write has overtaken it.
+            with self._table.lock:
+                self._flight.append(waiter)
+            return True
         return self._table.join(self._key, self._flight, waiter)
 
 
 @final
-class Part(NamedTuple):
+class Part:
     """A wish to load for several calls at once: with other arguments than those of the call.
 
     ``flights`` are their loads, as far as they are shared.
     """
 
-    flights: tuple[Flight, ...]
-    values: tuple[Any, ...]
+    __slots__ = ("flights", "values")
+
+    def __init__(self, flights: tuple[Flight, ...], values: tuple[Any, ...]) -> None:
+        self.flights = flights
+        self.values = values
+
+    def start(self, values: tuple[Any, ...] = ()) -> None:
+        """Take note that the loads begin."""
+        if active:
+            telling.load_began(self.flights, values)
+        begun = clock.read()
+        for flight in self.flights:
+            flight.begun = begun
+
+    def stop(self, outcome: object = None) -> None:
+        """Take note that they have ended; what the call took is shared out among them."""
+        ended = clock.read()
+        for flight in self.flights:
+            flight.took = (ended - flight.begun) / len(self.flights)
+        if active:
+            telling.load_ended(
+                self.flights, outcome.error if isinstance(outcome, Failure) else None
+            )
 
 
-Step = Flight | Wait | Apart | Part | None
+Step = Flight | Wait | Apart | Part | Ask | None
 
 
 def answer(
@@ -201,21 +187,21 @@ def answer(
         table.tagged = table.tagged or plan.tags is not None
         try:
             key = plan.encode(values, me)
+            if active:
+                telling.looked_up(table, key, values)
             begun_as = table.begin(key, values, False)
         except Exception as error:
-            uncacheable(plan, table, error)
+            uncacheable(plan, table, error, values)
             return _passed(keeping, (yield None))
     while True:
         if type(begun_as) is Flight:
             found = begun_as
             # A writer may hold what the load needs: inside of a write it runs where it is called.
             if keeping.timeout is not None and not in_a_write():
-                loading = partial(_loading, plan, table, key, found, values)
-                first = Apart(table, key, found, loading, me, at_once=True)
+                to_run = partial(apart, loaded, plan, table, key, found, values)
+                first = Apart(table, [(key, found)], to_run, me, at_once=True)
                 begun_as = JOIN, found
                 continue
-            if keeping.aging is not None:
-                found.begun = clock.read()
             try:
                 return landed(plan, table, key, found, values, me, (yield found))
             except BaseException:
@@ -229,31 +215,16 @@ def answer(
                 raise
         verb, found = begun_as
         if verb is TENDED:
-            if not found.intact:
-                if table.drop(key, found):
-                    _changed(plan, values)
-                begun_as = table.begin(key, values, again)
-                continue
-            stage = found.stage
-            if not (_serves(keeping, found, stage) and table.current(found)):
-                if again:
-                    table.misses -= 1
-                begun_as = table.enter(key, values, found)
-                continue
-            if stage is STALE:
-                table.stale += 1
-            beside = _beside(keeping, found, stage)
-            if beside is not None:
-                flight = table.begin_again(key, values, found)
-                if flight is not None:
-                    yield Apart(
-                        table, key, flight, partial(beside, plan, table, key, flight, values), me
-                    )
-            if type(found.value) is Remembered:
-                found.use()
-                return Failure(found.value.again())
-            found.use()
-            verb, found = HIT, found.value
+            begun_as = tended(plan, table, key, values, found, again)
+            continue
+        if verb is SERVED:
+            value, flight, ending = found
+            if flight is not None:
+                to_run = partial(apart, ending, plan, table, key, flight, values)
+                yield Apart(table, [(key, flight)], to_run, me)
+            if type(value) is Remembered:
+                return Failure(value.again())
+            verb, found = HIT, value
         if verb is HIT:
             return found if keeping.hand is None else keeping.hand(found)
         if verb is JOIN:
@@ -263,11 +234,7 @@ def answer(
                 found.land(ABANDONED)
                 begun_as = table.begin(key, values, again)
                 continue
-            late = plan.tags is not None and table.home.tags.overtaken(
-                plan.tags.before(values), getattr(found, "moment", -1)
-            )
-            if late and first is None:
-                # Its own callers are answered; later ones never join it.
+            if first is None and late(plan, table, values, found):
                 table.lose(key, found)
                 begun_as = table.begin(key, values, again)
                 continue
@@ -286,14 +253,15 @@ def answer(
                     wait_over(innermost, found)
                 first = None
                 if outcome is TIMED_OUT:
-                    return _late(plan, table, key, values)
+                    return _timed_out(plan, table, key, values)
                 if outcome is ABANDONED:
                     begun_as = table.begin(key, values, again)
                     continue
                 if outcome is OVERDUE:
                     helping = Flight()
-                    helping.helps = found
+                    helping.helps, helping.table = found, ref(table)
                     outcome = yield helping
+                    found.took = helping.took
                     if type(outcome) is Failure:
                         return outcome
                     # It began later than the load it helps: what overtakes it overtakes that one.
@@ -305,6 +273,43 @@ def answer(
         return _passed(keeping, (yield None))
 
 
+def tended(
+    plan: Plan, table: Table, key: Any, values: tuple[Any, ...], entry: Tended, again: bool
+) -> Any:
+    """Say what a call is to do that has found an entry of which more is to be known.
+
+    As a table does; or `SERVED`, with the value, and the load that is to be run beside the call
+    and what then is due, if there is one.
+    """
+    if not entry.intact:
+        if table.drop(key, entry):
+            changed(plan, values)
+        return table.begin(key, values, again)
+    stage = entry.stage
+    if not (_serves(plan.keeping, entry, stage) and table.current(entry)):
+        if again:
+            table.misses -= 1
+        return table.enter(key, values, entry)
+    if stage is STALE:
+        table.served_old("aged")
+    flight = None
+    ending = due(plan.keeping, entry, stage)
+    if ending is not None:
+        flight = table.begin_again(key, values, entry)
+    entry.use()
+    return SERVED, (entry.value, flight, ending)
+
+
+def late(plan: Plan, table: Table, values: tuple[Any, ...], flight: Flight) -> bool:
+    """Whether a tag that a load may carry has been forgotten since it began.
+
+    Its own callers are answered; later ones never join it.
+    """
+    return plan.tags is not None and table.home.tags.overtaken(
+        plan.tags.before(values), getattr(flight, "moment", -1)
+    )
+
+
 def _serves(keeping: Keeping, entry: Tended, stage: str) -> bool:
     """Whether this method's policy serves an entry; a proxy with another one may have stored it."""
     if type(entry.value) is Remembered:
@@ -312,193 +317,29 @@ def _serves(keeping: Keeping, entry: Tended, stage: str) -> bool:
     return stage is not SPENT and (stage is not STALE or keeping.aging is not None)
 
 
-def _beside(keeping: Keeping, entry: Tended, stage: str) -> Callable[..., Any] | None:
-    """Return what is to be done beside a call that is answered with an entry."""
-    if type(entry.value) is Remembered or entry.age is None:
-        return None
-    if stage is not FRESH:
-        return None if entry.age.pausing(clock.read()) else _renewing
-    if keeping.verify and clock.chance() < keeping.verify:
-        return partial(_verifying, entry)
-    return None
-
-
-def _loading(
-    plan: Plan, table: Table, key: Any, flight: Flight, values: tuple[Any, ...], me: object
-) -> Generator[Step, Any, None]:
-    """Load apart, for callers that wait for so long only; they are told how it came out."""
-    flight.begun = clock.read()
-    outcome = yield flight
-    landed(plan, table, key, flight, values, me, outcome, asked=0)
-
-
-def _late(plan: Plan, table: Table, key: Any, values: tuple[Any, ...]) -> Any:
+def _timed_out(plan: Plan, table: Table, key: Any, values: tuple[Any, ...]) -> Any:
     """Answer a caller who has waited long enough: with an old value, where a policy allows one."""
     keeping = plan.keeping
-    table.timeouts += 1
+    table.waited_in_vain()
     old = table.old(key, values) if keeping.aging is not None else None
     if old is None or type(old.value) is Remembered:
-        return Failure(
-            LoadTimeout(
-                f"{plan.label} has not returned within its timeout of {keeping.timeout:g} s; "
-                "the load goes on, and its result is stored"
-            )
-        )
-    table.stale += 1
+        return too_late(plan)
+    table.served_old("timeout")
     return old.value if keeping.hand is None else keeping.hand(old.value)
 
 
-def _renewing(
-    plan: Plan, table: Table, key: Any, flight: Flight, values: tuple[Any, ...], me: object
-) -> Generator[Step, Any, None]:
-    """Load apart, to renew what is remembered; nobody is handed the result here."""
-    flight.begun = clock.read()
-    outcome = yield flight
-    got = landed(plan, table, key, flight, values, me, outcome, asked=0)
-    failure = outcome if type(outcome) is Failure else got
-    if type(failure) is Failure:
-        table.refresh_failures += 1
-        log_failure(f"a refresh of {plan.label}", failure.error)
-    table.refreshes += 1
-
-
-def _verifying(
-    entry: Tended,
-    plan: Plan,
-    table: Table,
-    key: Any,
-    flight: Flight,
-    values: tuple[Any, ...],
-    me: object,
-) -> Generator[Step, Any, None]:
-    """Load apart, to compare with what is remembered; what came is remembered from then on."""
-    flight.begun = clock.read()
-    outcome = yield flight
-    differs = False
-    if type(outcome) is not Failure:
-        try:
-            outcome = plan.keeping.read(outcome)
-            differs = bool(entry.value != outcome)
-        except BaseException as error:
-            outcome = Failure(error)
-    with table.lock:
-        # What a write has overtaken proves nothing.
-        counts = table.flights.get(key) is flight and table.entries.get(key) is entry
-        writes = table.invalidations - entry.writes
-    got = landed(plan, table, key, flight, values, me, outcome, asked=0)
-    failure = outcome if type(outcome) is Failure else got
-    if type(failure) is Failure:
-        log_failure(f"a verification of {plan.label}", failure.error)
-    elif counts:
-        if differs:
-            # It may not have been stored.
-            table.forget_if(key, entry, Cause("verify"))
-            age = clock.read() - entry.age.loaded if entry.age is not None else 0.0
-            table.disagreed(age, writes)
-            log_disagreement(plan.label, age, writes)
-        table.verified += 1
+def too_late(plan: Plan) -> Failure:
+    """Return what a caller is raised who has waited long enough."""
+    return Failure(
+        LoadTimeout(
+            f"{plan.label} has not returned within its timeout of {plan.keeping.timeout:g} s; "
+            "the load goes on, and its result is stored"
+        )
+    )
 
 
 def _passed(keeping: Keeping, outcome: Any) -> Any:
     return outcome if type(outcome) is Failure else keeping.passed(outcome)
-
-
-def landed(
-    plan: Plan,
-    table: Table,
-    key: Any,
-    flight: Flight,
-    values: tuple[Any, ...],
-    me: object,
-    outcome: Any,
-    asked: int = 1,
-) -> Any:
-    """Do what is due when a load has ended, and return what its caller is given.
-
-    :param asked: how many callers are given it, beside those that wait.
-    """
-    keeping = plan.keeping
-    kind = type(outcome)
-    if (
-        keeping.plain
-        and not guards
-        and (kind in ATOMS or not (kind is Failure or outcome is me or one_shot(outcome)))
-    ):
-        table.finish(key, flight, values, outcome, clock.hot["time"]() + keeping.lasting)
-        if flight:
-            flight.land(outcome)
-        return outcome
-    failure = outcome
-    if kind is not Failure:
-        try:
-            kept = keeping.of(outcome, me, getattr(flight, "begun", None))
-            if plan.tags is not None and kept.made is not None:
-                kept.made.tags = plan.tags.of(values, kept.stored)
-        except BaseException as error:
-            failure = Failure(error)
-        else:
-            if kept.expires is None:
-                table.leave(key, flight, failed=False, why=kept.why)
-            else:
-                table.finish(key, flight, values, kept.stored, kept.expires, kept.made)
-            flight.land(kept.stored if kept.shared else ALONE)
-            return kept.handed
-    raised = failure.error
-    if kind is Failure and isinstance(raised, Exception):
-        # As it is now: since the load began, a write may have taken it away.
-        old = table.old(key, values) if keeping.aging is not None else None
-        if old is not None and old.age is not None:
-            old.age.failed(clock.read(), raised)
-            table.leave(key, flight, failed=True)
-            table.stale += len(flight) + asked
-            flight.land(old.value)
-            return old.value if keeping.hand is None else keeping.hand(old.value)
-        remembered = keeping.failure(raised) if keeping.errors else None
-        if remembered is not None:
-            tags = () if plan.tags is None else plan.tags.before(values)
-            table.fail(key, flight, values, *remembered, tags)
-            flight.land(failure)
-            return failure
-    table.leave(key, flight, failed=True)
-    flight.land(failure if isinstance(raised, Exception) else ABANDONED)
-    return failure
-
-
-def uncacheable(plan: Plan, table: Table, error: Exception) -> None:
-    """Count a call without a key, and warn about it once a method."""
-    table.uncacheable += 1
-    if not plan.warned:
-        plan.warned = True
-        reason = str(error) if isinstance(error, Unkeyable) else repr(error)
-        warnings.warn(
-            f"a call of {plan.label} cannot be cached: {reason}; give the argument's class a "
-            "method __cache_key__(), or the declaration a Cached(key=...) or "
-            "Cached(ignore=[...]). It is computed each time; this is said once",
-            UncacheableCallWarning,
-            stacklevel=_level_of_the_caller(),
-        )
-
-
-def _changed(plan: Plan, values: tuple[Any, ...]) -> None:
-    """Warn that what a call returned was changed by somebody."""
-    arguments = shown(dict(zip(plan.names, values, strict=True))).items()
-    call = f"{plan.label}({', '.join([f'{name}={text}' for name, text in arguments])})"
-    warnings.warn(
-        f"what {call} returned was changed in place after it had been stored: it is forgotten, and "
-        "loaded anew. Copy it before changing it, declare Cached(copy='deep'), or return what "
-        "cannot be changed, such as a tuple; if a method of the object changed it, name that "
-        "method in invalidate_methods",
-        MutatedValueWarning,
-        stacklevel=_level_of_the_caller(),
-    )
-
-
-def _level_of_the_caller() -> int:
-    """Return the ``stacklevel`` of the first frame that is not this library's."""
-    level, frame = 0, sys._getframe()
-    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith(_OURS):
-        level, frame = level + 1, frame.f_back
-    return level
 
 
 def reload(
@@ -510,12 +351,11 @@ def reload(
         try:
             key = plan.encode(values, me)
         except Exception as error:
-            uncacheable(plan, table, error)
+            uncacheable(plan, table, error, values)
         else:
             flight = table.begin_anew(key, values)
     if flight is None:
         return _passed(plan.keeping, (yield None))
-    flight.begun = clock.read()
     outcome = yield flight
     got = landed(plan, table, key, flight, values, me, outcome, asked=0)
     # Who asks for a load is told that it failed, also where others are given an old value.

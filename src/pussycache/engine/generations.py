@@ -18,23 +18,42 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pussycache.declare.keys import loose
 from pussycache.engine.clock import hot, read
+from pussycache.engine.counted import Counted
 from pussycache.engine.entry import Cause, Entry, Tended, Weighed
+from pussycache.engine.fences import KeyFence, OldView
 from pussycache.engine.singleflight import ABANDONED, Flight
 from pussycache.errors import ConfigurationError
-from pussycache.stats import CacheInfo
+from pussycache.hooks import active
+from pussycache.stats import BY_HAND
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from pussycache.engine.asking import Distant, Far
     from pussycache.engine.fences import Fence
-    from pussycache.engine.home import Home, RemovalCause
+    from pussycache.engine.home import Figured, Home, RemovalCause
     from pussycache.engine.singleflight import Waiter
+    from pussycache.engine.tags import Tags
+    from pussycache.engine.touched import Touched
+    from pussycache.stats import CacheInfo
 
 
-__all__ = ["CHANGED", "COMPUTE", "HIT", "JOIN", "TENDED", "Table"]
+__all__ = [
+    "AT_WORK",
+    "BYPASSED",
+    "CHANGED",
+    "COMPUTE",
+    "HIT",
+    "JOIN",
+    "OVERTAKEN",
+    "SERVED",
+    "TENDED",
+    "Table",
+]
 
 HIT: Final = "hit"
 TENDED: Final = "tended"
+SERVED: Final = "served"
 JOIN: Final = "join"
 COMPUTE: Final = "compute"
 
@@ -42,7 +61,10 @@ _serials: Final[Iterator[int]] = itertools.count(1)
 
 
 CHANGED: Final = "its value was changed in place"
-_OVERTAKEN: Final = "a write has overtaken the load"
+BYPASSED: Final = "bypassed-by-write"
+AT_WORK: Final = "a writer is at work"
+_WAS_AT_WORK: Final = "a writer was at work"
+OVERTAKEN: Final = "a write has overtaken the load"
 
 
 class _NoArguments(tuple[()]):
@@ -51,7 +73,7 @@ class _NoArguments(tuple[()]):
     __slots__ = ()
 
 
-class Table:
+class Table(Counted):
     """All that is known of one method of one object (or of one function)."""
 
     __slots__ = (
@@ -59,42 +81,32 @@ class Table:
         "_admit",
         "_users",
         "acquire",
-        "disagreement_age",
-        "disagreement_writes",
-        "disagreements",
         "entries",
-        "evictions",
-        "failures",
         "fences",
         "flights",
         "hidden",
-        "hits",
         "home",
         "indexes",
-        "invalidations",
         "keyed",
-        "loads",
-        "lock",
         "marks",
-        "misses",
         "mixed",
         "name",
-        "refresh_failures",
-        "refreshes",
-        "rejected",
+        # The last write that took all running loads out of those that are found.
+        "overtaker",
         "release",
         "scope",
         "serial",
-        "stale",
         "tagged",
+        "teller",
         "timed",
-        "timeouts",
-        "uncacheable",
-        "verified",
+        "touched",
+        # What says whether entries may be served just now; only where others make them wrong.
+        "watch",
         "weight",
     )
 
     def __init__(self, home: Home, name: str, scope: object = None) -> None:
+        super().__init__()
         self.home = home
         self.lock = home.lock
         self.acquire, self.release = home.lock.acquire, home.lock.release
@@ -105,6 +117,7 @@ class Table:
         self.entries: dict[Any, Entry] = {}
         self.hidden: dict[Any, Entry] | None = None
         self.flights: dict[Any, Flight] = {}
+        self.overtaker: Cause | None = None
         self.fences: list[Fence] = []
         self.indexes: dict[tuple[int, ...], dict[Any, set[Any]]] = {}
         self.marks: dict[Any, tuple[Any, ...]] = {}
@@ -115,16 +128,39 @@ class Table:
         self.tagged = False
         # What the entries weigh together, where they have a weight.
         self.weight = 0.0
+        # Says of its method what they want to know who find the table and not the method.
+        self.teller: Callable[[Table], Any] | None = None
+        # What was written, while somebody brings in what is older: see `bring`.
+        self.touched: Touched | None = None
         self._users: dict[int, weakref.ref[Any]] = {}
-        self.forget_counts()
 
-    def forget_counts(self) -> None:
-        """Begin to count anew."""
-        self.hits = self.misses = self.loads = self.failures = self.evictions = 0
-        self.invalidations = self.uncacheable = self.rejected = 0
-        self.stale = self.refreshes = self.refresh_failures = self.timeouts = 0
-        self.verified = self.disagreements = self.disagreement_writes = 0
-        self.disagreement_age = 0.0
+    @property
+    def label(self) -> str:
+        """What the method is called in statistics: the name of its class, and its own."""
+        # Those of decorated methods say where they are from, and which of that name.
+        if "." in self.name:
+            return self.name.partition(" ")[0]
+        return f"{getattr(self.scope, 'place', '')}.{self.name}" if self.name else BY_HAND
+
+    @property
+    def cache(self) -> Figured:
+        """What its figures are of."""
+        return self.home
+
+    @property
+    def settings(self) -> tuple[float | None, Far | None]:
+        """What of its cache the plan of a method depends on."""
+        return self.home.ttl, self.home.far
+
+    @property
+    def tags(self) -> Tags:
+        """The tags of its cache."""
+        return self.home.tags
+
+    @property
+    def distant(self) -> Distant | None:
+        """Entries outside of this process that a write has to make wrong, too."""
+        return None
 
     # What a call asks.
 
@@ -155,15 +191,17 @@ class Table:
         self.misses += 1
         flights = self.flights
         if self.fences and self.fenced(values):
-            self.home.history.note(self.serial, key, "bypassed-by-write")
+            self._bypassed(key, values)
             return COMPUTE, None
         if not self.home.open_to_loads:
             return COMPUTE, None
         flight = Flight()
+        if active:
+            flight.table = weakref.ref(self)
         if self.indexes:
             flight.values = values
         if self.tagged:
-            flight.moment = self.home.tags.moment
+            flight.moment = self.home.tags.now
         try:
             other = flights.setdefault(key, flight)
             # A load that ended since the first look has stored its entry before it left. While one
@@ -192,6 +230,7 @@ class Table:
         with self.lock:
             found = self.flights.get(key) is flight
             if found:
+                flight.by = None
                 del self.flights[key]
             return found
 
@@ -201,8 +240,10 @@ class Table:
             if (self.fences and self.fenced(values)) or not self.home.open_to_loads:
                 return None
             flight = Flight()
+            if active:
+                flight.table = weakref.ref(self)
             flight.values = values
-            flight.moment = self.home.tags.moment
+            flight.moment = self.home.tags.now
             self.flights[key] = flight
             return flight
 
@@ -229,6 +270,15 @@ class Table:
     def fenced(self, values: tuple[Any, ...]) -> bool:
         """Whether a writer is at work on this call."""
         return any(fence.covers(values) for fence in self.fences)
+
+    def at_work(self, values: tuple[Any, ...]) -> Fence | None:
+        """Return the fence of a writer at work on this call, if there is one."""
+        return next((fence for fence in list(self.fences) if fence.covers(values)), None)
+
+    def _bypassed(self, key: Any, values: tuple[Any, ...]) -> None:
+        fence = self.at_work(values)
+        cause = None if fence is None else fence.cause
+        self.home.history.note(self.serial, key, BYPASSED, cause, _WAS_AT_WORK)
 
     def join(self, key: Any, flight: Flight, waiter: Waiter) -> bool:
         """Wait for a load, if it is still the one to wait for."""
@@ -264,16 +314,18 @@ class Table:
             weight = weighed
         with self.lock:
             try:
-                self.loads += 1
+                self.ended(flight, failed=False)
                 flights, entries = self.flights, self.entries
                 if flights.get(key) is not flight:
-                    home.history.note(self.serial, key, "bypassed-by-write", _OVERTAKEN)
+                    by = getattr(flight, "by", self.overtaker)
+                    home.history.note(self.serial, key, BYPASSED, by, OVERTAKEN)
                     return False
                 if made is not None and made.tags:
                     made.began = getattr(flight, "moment", -1)
                     if home.tags.overtaken(made.tags, made.began):
                         del flights[key]
-                        home.history.note(self.serial, key, "bypassed-by-write", _OVERTAKEN)
+                        by = home.tags.why(made)
+                        home.history.note(self.serial, key, BYPASSED, by, OVERTAKEN)
                         return False
                 # A load may have been entered while a writer raised its fence.
                 if self.hidden is None and not (self.fences and self.fenced(values)):
@@ -307,9 +359,13 @@ class Table:
                         entry.key = dropped.key
                         entries[key] = entry
                         self.hits += dropped.hits
+                        if dropped.deadline <= hot["time"]():
+                            self.is_expired()
                         if watched:
                             home.removed(self, entry.key, dropped, "replaced")
                         dropped = home.budget.replaced(self, dropped, entry)
+                else:
+                    self._bypassed(key, values)
                 # Only now: whoever finds no load under way finds the entry.
                 if self.flights is not flights or flights.pop(key, None) is not flight:
                     self.remove(key)
@@ -325,7 +381,7 @@ class Table:
         if type(dropped) is tuple:
             dropped[1]()
         del dropped
-        if watched:
+        if watched or active:
             home.sweep()
         return True
 
@@ -362,12 +418,10 @@ class Table:
     def leave(self, key: Any, flight: Flight, failed: bool, why: str | None = None) -> None:
         """End a load that brought nothing to store."""
         with self.lock:
-            if failed:
-                self.failures += 1
-            else:
-                self.loads += 1
+            self.ended(flight, failed)
+            if not failed:
                 self.rejected += 1
-                self.home.history.note(self.serial, key, "not-stored", why)
+                self.home.history.note(self.serial, key, "not-stored", detail=why)
             if self.flights.get(key) is flight:
                 del self.flights[key]
 
@@ -376,8 +430,12 @@ class Table:
     def shut(self, fence: Fence, cause: Cause) -> None:
         """Begin a write: nothing affected is served, stored or joined from here on."""
         with self.lock:
+            fence.cause = cause
             self.fences.append(fence)
-            self.invalidations += 1
+            if self.touched is not None:
+                self.touched.fence(fence)
+            if not fence.succeeds:
+                self.made_wrong(cause)
             if fence.hides:
                 if self.hidden is None:
                     self.hidden, self.entries = self.entries, {}
@@ -390,6 +448,8 @@ class Table:
         with self.lock:
             # By identity: two writers' fences may look alike, and one never lifts another's.
             self.fences = [other for other in self.fences if other is not fence]
+            if self.touched is not None:
+                self.touched.fence(fence)
             self._drop(fence, cause)
             if self.hidden is not None and not any(f.hides for f in self.fences):
                 self.entries, self.hidden = self.hidden, None
@@ -412,6 +472,8 @@ class Table:
             else:
                 weight = weighed
         with self.lock:
+            if self.touched is not None:
+                self.touched.key(key)
             fenced = self.hidden is not None or (self.fences and self.fenced(values))
             stored = False
             if fenced or why or expires is None or not self.home.open_to_loads:
@@ -419,7 +481,7 @@ class Table:
                 self.flights.pop(key, None)
                 if why and not fenced:
                     self.rejected += 1
-                    self.home.history.note(self.serial, key, "not-stored", why)
+                    self.home.history.note(self.serial, key, "not-stored", detail=why)
             else:
                 flight = self.flights[key] = Flight()
                 flight.values = values
@@ -429,26 +491,62 @@ class Table:
         self.home.sweep()
         return stored
 
+    def bring(
+        self,
+        key: Any,
+        values: tuple[Any, ...],
+        value: Any,
+        expires: float,
+        made: Tended | None,
+        moment: int,
+    ) -> str | None:
+        """Store a value that was remembered elsewhere, unless something newer is known of its call.
+
+        :param moment: of the tags, when it began to be brought in; from then on ``touched`` is
+            there.
+        :return: `None` if it was stored, or why it was not: ``"present"``, ``"overtaken"`` or
+            ``"too-heavy"``.
+        """
+        weight = None
+        if self.home.watched:
+            weighed = self.home.weight_of(self, values, value)
+            if isinstance(weighed, str):
+                return "too-heavy"
+            weight = weighed
+        with self.lock:
+            touched = self.touched
+            if touched is None or touched.covers(key, values) or self.hidden is not None:
+                return "overtaken"
+            if (self.fences and self.fenced(values)) or not self.home.open_to_loads:
+                return "overtaken"
+            if key in self.entries or key in self.flights:
+                return "present"
+            flight = self.flights[key] = Flight()
+            flight.values = values
+            flight.moment = moment
+            stored = self.finish(key, flight, values, value, expires, made, weight)
+            self.loads -= 1
+        self.home.sweep()
+        return None if stored else "overtaken"
+
     def forget(self, key: Any, cause: Cause) -> bool:
         """Forget one entry: a write of one entry that begins and ends at once."""
         with self.lock:
+            if self.touched is not None:
+                self.touched.key(key)
             entry = self.remove(key)
             # After the entry: a call that was just entered may have found it, and would hand it to
             # all that join.
+            overtaken = self.flights.get(key)
+            if overtaken is not None:
+                overtaken.by = cause
             self.flights.pop(key, None)
             if entry is None:
                 return False
-            self.invalidations += 1
+            self.made_wrong(cause)
             self.home.history.note(self.serial, key, "invalidated", cause)
         self.home.sweep()
         return entry.deadline > read() and self.current(entry)
-
-    def disagreed(self, age: float, writes: int) -> None:
-        """Count a value that was found to be wrong, and how that may have come about."""
-        with self.lock:
-            self.disagreements += 1
-            self.disagreement_age += age
-            self.disagreement_writes += writes
 
     def forget_if(self, key: Any, entry: Entry, cause: Cause) -> None:
         """Forget an entry, if it is still that one."""
@@ -456,14 +554,21 @@ class Table:
             if self.kept.get(key) is entry:
                 self.forget(key, cause)
 
+    def outdate(self, key: Any, flight: Flight) -> None:
+        """Forget what is remembered of a call whose load has found that there is nothing."""
+        with self.lock:
+            if self.flights.get(key) is flight:
+                self.remove(key)
+        self.home.sweep()
+
     def drop(self, key: Any, entry: Entry) -> bool:
         """Forget an entry whose value was changed in place; false if it is not there any more."""
         with self.lock:
             if self.kept.get(key) is not entry:
                 return False
             self.remove(key)
-            self.invalidations += 1
-            self.home.history.note(self.serial, key, "invalidated", CHANGED)
+            self.made_wrong(CHANGED)
+            self.home.history.note(self.serial, key, "invalidated", detail=CHANGED)
         self.home.sweep()
         return True
 
@@ -478,17 +583,30 @@ class Table:
     def forget_all(self, cause: Cause) -> None:
         """Forget every entry: a write of the whole method that begins and ends at once."""
         with self.lock:
-            self.invalidations += 1
+            if self.touched is not None:
+                self.touched.everything()
+            self.made_wrong(cause)
             self._replace(cause)
         self.home.sweep()
 
     def _drop(self, fence: Fence, cause: Cause) -> None:
+        if isinstance(fence, OldView):
+            return
+        if isinstance(fence, KeyFence):
+            if self.remove(fence.key) is not None:
+                self.home.history.note(self.serial, fence.key, "invalidated", cause)
+            # After the entry, as in `forget`.
+            overtaken = self.flights.pop(fence.key, None)
+            if overtaken is not None:
+                overtaken.by = cause
+            return
         if fence.at is None or fence.values is None:
             self._replace(cause)
             return
         try:
             for key, flight in list(self.flights.items()):
                 if not hasattr(flight, "values") or fence.covers(flight.values):
+                    flight.by = cause
                     del self.flights[key]
             index = self.indexes[fence.at]
             for value in fence.values:
@@ -500,15 +618,24 @@ class Table:
             self._replace(cause)
 
     def _replace(self, cause: Cause) -> None:
+        kept = self._turned_out()
+        # After the entries: a call that was just entered may have found one, and would hand it to
+        # all that join.
+        if self.flights:
+            self.flights = {}
+        self.overtaker = cause
+        self._thrown_away(kept, cause)
+
+    def _turned_out(self) -> dict[Any, Entry]:
+        """Have no entries any more, and return those there were."""
         kept = self.kept
         if self.hidden is None:
             self.entries = {}
         else:
             self.hidden = {}
-        # After the entries: a call that was just entered may have found one, and would hand it to
-        # all that join.
-        if self.flights:
-            self.flights = {}
+        return kept
+
+    def _thrown_away(self, kept: dict[Any, Entry], cause: Cause) -> None:
         if not kept:
             return
         for at in self.indexes:
@@ -536,6 +663,8 @@ class Table:
         entry = self.kept.pop(key, None)
         if entry is not None:
             self.hits += entry.hits
+            if cause == "expired":
+                self.is_expired()
             self.home.budget.left(self, entry)
             self.home.garbage.append(entry)
             if self.home.watched:
@@ -544,7 +673,7 @@ class Table:
                 self.unindex(key)
         return entry
 
-    def index(self, at: tuple[int, ...]) -> None:
+    def index(self, at: tuple[int, ...], names: tuple[str, ...] = ()) -> None:
         """Make entries findable by these arguments, for the rules that name them."""
         with self.lock:
             if at not in self.indexes:
@@ -573,27 +702,16 @@ class Table:
     def info(self) -> CacheInfo:
         """Return what happened here so far."""
         with self.lock:
-            now = read()
-            entries = list(self.kept.values())
-            return CacheInfo(
-                hits=self.hits + sum([entry.hits for entry in entries]),
-                misses=self.misses,
-                loads=self.loads,
-                failures=self.failures,
-                rejected=self.rejected,
-                evictions=self.evictions,
-                invalidations=self.invalidations,
-                uncacheable=self.uncacheable,
-                entries=sum([entry.deadline > now and self.current(entry) for entry in entries]),
-                stale=self.stale,
-                refreshes=self.refreshes,
-                refresh_failures=self.refresh_failures,
-                timeouts=self.timeouts,
-                verified=self.verified,
-                disagreements=self.disagreements,
-                disagreement_age=self.disagreement_age,
-                disagreement_writes=self.disagreement_writes,
-            )
+            return self.figures(read())
+
+    def figures(self, now: float) -> CacheInfo:
+        """Return the same at a moment; under the lock, or where nobody uses the table any more."""
+        entries = list(self.kept.values())
+        return self.counted(
+            hits=self.hits + sum([entry.hits for entry in entries]),
+            entries=sum([entry.deadline > now and self.current(entry) for entry in entries]),
+            weight=self.weight if self.home.weighs else None,
+        )
 
     def keyed_by(self, spec: object, timed: bool, user: object) -> None:
         """Note how calls are keyed here; whoever shares these entries must key them alike.
@@ -616,6 +734,12 @@ class Table:
                 self.mixed = True
                 self._replace(Cause("declared anew"))
             self._users[id(user)] = weakref.ref(user, partial(_left, self._users, id(user)))
+
+    @property
+    def users(self) -> list[Any]:
+        """The proxies that use it, as far as they are alive."""
+        users = [reference() for reference in list(self._users.values())]
+        return [user for user in users if user is not None]
 
 
 def _left(users: dict[int, weakref.ref[Any]], ident: int, reference: object) -> None:

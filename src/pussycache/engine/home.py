@@ -8,10 +8,12 @@ if TYPE_CHECKING:
     from collections import deque
     from types import TracebackType
 
+    from pussycache.engine.asking import Far
     from pussycache.engine.entry import Cause, Entry, History
     from pussycache.engine.tags import Tags
+    from pussycache.stats import Store
 
-__all__ = ["Budget", "Home", "Lock", "RemovalCause"]
+__all__ = ["Budget", "Figured", "Home", "Lock", "RemovalCause", "Waiting"]
 
 RemovalCause: TypeAlias = Literal["expired", "size", "replaced", "invalidated", "cleared"]
 
@@ -54,12 +56,35 @@ class Budget(Protocol):
         """All entries of a table were taken out."""
 
 
-class Home(Protocol):
+class Waiting(Protocol):
+    """What was saved, and waits for the objects that it is of."""
+
+    def meet(self, table: Any) -> None:
+        """Bring in what is of a table that was not there before."""
+
+    def forget(self) -> None:
+        """Forget it, because everything is."""
+
+
+class Figured(Protocol):
+    """What figures are of."""
+
+    @property
+    def label(self) -> str:
+        """What statistics call it."""
+
+    @property
+    def store(self) -> Store | None:
+        """How it stands with its server, if there is one."""
+
+
+class Home(Figured, Protocol):
     """What a table asks of the cache that it lives in."""
 
     lock: Lock
     history: History
     ttl: float | None
+    far: Far | None
     open_to_loads: bool
     tags: Tags
 
@@ -67,8 +92,19 @@ class Home(Protocol):
     def budget(self) -> Budget:
         """Who decides what there is room for."""
 
+    @property
+    def bounds(self) -> str:
+        """How much there is room for, as text."""
+
+    waiting: Waiting | None
+    """Who brings in what was saved, while somebody does: then writes are taken note of."""
+
     plainly_open: bool
     """Whether it is open to loads and not `watched`: what the C extension asks."""
+
+    @property
+    def weighs(self) -> bool:
+        """Whether entries have a weight."""
 
     watched: bool
     """Whether entries have a weight, or there is somebody to be told of those that are gone."""
@@ -88,5 +124,5 @@ class Home(Protocol):
     def start_over(self) -> None:
         """Forget everything, when the policy was interrupted and what it notes is out of step."""
 
-    def sweep(self) -> None:
+    def sweep(self, quietly: bool = False) -> None:
         """Free what was thrown away, once no lock is held: that may run other people's code."""

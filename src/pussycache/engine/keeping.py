@@ -5,7 +5,6 @@ One place for the fields of `Cached` that look at a result. Nothing is stored he
 
 from __future__ import annotations
 
-import copy
 import math
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -13,24 +12,24 @@ from typing import Any, Final
 
 from pussycache.declare.keys import ATOMS
 from pussycache.declare.policy import Cached, seconds_left
-from pussycache.engine.clock import chance, read
+from pussycache.engine.clock import chance, hot, read
 from pussycache.engine.entry import Tended
 from pussycache.engine.failures import Remembered
-from pussycache.engine.guard import guards, seal
+from pussycache.engine.guard import Seal, guards, seal
 from pussycache.engine.staleness import Aging
 from pussycache.types import MISSING
 
 __all__ = ["Keeping", "Kept", "fresh"]
 
-_ONE_SHOT_MARKS: Final = ("__next__", "__anext__", "__await__")
+_LASTING: Final = ATOMS | {list, tuple, dict, set, frozenset}
 
 
 def one_shot(value: object) -> bool:
     """Whether a value can be used once only: iterators, awaitables, generator-based contexts."""
     kind = type(value)
-    if kind in ATOMS:
+    if kind in _LASTING:
         return False
-    if any(hasattr(kind, mark) for mark in _ONE_SHOT_MARKS):
+    if hasattr(kind, "__next__") or hasattr(kind, "__anext__") or hasattr(kind, "__await__"):
         return True
     contexts: Any = sys.modules.get("contextlib")
     return contexts is not None and isinstance(value, contexts._GeneratorContextManagerBase)
@@ -113,7 +112,9 @@ class Keeping:
         "verify",
     )
 
-    def __init__(self, method: str, cached: Cached, default_ttl: float | None) -> None:
+    def __init__(
+        self, method: str, cached: Cached, default_ttl: float | None, tagged: bool = False
+    ) -> None:
         self._method = method
         self._cached = cached
         ttl = cached.ttl
@@ -129,7 +130,8 @@ class Keeping:
         self.verify = cached.verify
         timeout: Any = cached.timeout
         self.timeout: float | None = timeout
-        self.tags = bool(cached.tags)
+        # Of a batch, the entries may carry those of the method for one id.
+        self.tags = bool(cached.tags) or tagged
         self.aging = aging if aging.needed or cached.verify else None
         self.asks = self.aging is not None or timeout is not None or self.tags
         self.plain = (
@@ -142,17 +144,21 @@ class Keeping:
             and not cached.guard
         )
 
-    @property
-    def keeps_missing(self) -> bool:
-        """Whether it is remembered that an id was not in the answer, because ``when`` says so."""
+    def absent(self, me: object, begun: float | None = None) -> Kept | None:
+        """Say how it is remembered that an id is not in the answer, if ``when`` says so."""
         cached = self._cached
         if cached.when is None or cached.each is None or cached.item is not None:
-            return False
+            return None
         try:
-            return bool(cached.when(MISSING))
+            kept = self.of(MISSING, me, begun)
         except Exception:
-            # It is made for results, and this is none.
-            return False
+            # Its callables are made for results, and this is none.
+            return None
+        return None if kept.expires is None else kept
+
+    def absence(self, one: object) -> tuple[Remembered, float] | None:
+        """Say the same where ``errors`` do: as the error that a look-up of the id would raise."""
+        return self._remembered(KeyError(one)) if self.errors else None
 
     def read(self, value: Any) -> Any:
         """Read a result to its end if it is an iterator that is to be materialized."""
@@ -173,6 +179,15 @@ class Keeping:
         """Return what the caller is handed of a result that is kept for nobody."""
         return fresh(self.read(value)) if self.hand is fresh else value
 
+    def plainly(self, value: Any, me: object) -> Kept | None:
+        """Say what becomes of a result where no field looks at it; `None` where one does."""
+        lasting = self.lasting
+        if not self.plain or lasting is None or guards:
+            return None
+        if type(value) not in ATOMS and (value is me or one_shot(value)):
+            return None
+        return Kept(value, value, hot["time"]() + lasting)
+
     def of(self, value: Any, me: object, begun: float | None = None) -> Kept:
         """Say what becomes of a result; errors of the user's callables are passed on.
 
@@ -185,7 +200,7 @@ class Keeping:
         stored, handed = value, value
         if self.hand is fresh:
             handed = fresh(value)
-        elif self.hand is not None:
+        elif self.hand is not None and value is not MISSING:
             # The caller may change what it got: what is stored is a copy already.
             stored = self.hand(value)
         if value is me:
@@ -199,9 +214,7 @@ class Keeping:
                 lasting = self._ttl
         if not lasting:
             return Kept(stored, handed, None, "its ttl is 0")
-        # Of a deep copy nobody else has any part.
-        guard = (cached.guard or guards) and cached.copy != "deep"
-        sealed = seal(stored, me) if guard else None
+        sealed = self.sealed(stored, me)
         if cached.jitter:
             lasting *= 1.0 - cached.jitter * chance()
         now = read()
@@ -216,8 +229,87 @@ class Keeping:
         asks = sealed is not None or cached.verify or self.tags
         return Kept(stored, handed, -expires if asks else expires, made=made)
 
+    def sealed(self, stored: Any, me: object) -> Seal | None:
+        """Return what tells whether a stored value was changed, where that is asked for."""
+        # Of a deep copy nobody else has any part.
+        guard = (self._cached.guard or guards) and self._cached.copy != "deep"
+        return seal(stored, me) if guard else None
+
+    @property
+    def nearby(self) -> bool:
+        """Whether what is kept elsewhere may be kept here, too, as long as it is fresh.
+
+        Not where each use is to be seen there.
+        """
+        return not (self.idle or self.verify or self.tags)
+
+    @property
+    def keyed(self) -> str:
+        """How calls are keyed, where that is not by all of their arguments; for a shared store."""
+        if self._cached.key is not None:
+            return "key:"
+        return f"-{','.join(sorted(self._cached.ignore))}:" if self._cached.ignore else ""
+
+    def revived(
+        self,
+        value: Any,
+        me: object,
+        left: float,
+        age: float | None,
+        unused: float,
+        cost: float,
+    ) -> tuple[float, Tended | None] | None:
+        """Say what becomes of a value that was remembered elsewhere; `None` if its time is over.
+
+        It lasts no longer than one that is loaded now. ``expires`` comes with the entry, where that
+        is to be more than an ordinary one.
+
+        :param left: seconds until its ttl is over, negative afterwards.
+        :param age: seconds since it was loaded, if that is known.
+        :param unused: seconds since it was last used.
+        :param cost: seconds that its load has taken.
+        """
+        lasting = self.lasting
+        if lasting is not None:
+            left = min(left, lasting)
+            if not lasting:
+                return None
+        now, made = read(), None
+        sealed = self.sealed(value, me)
+        if self.aging is not None:
+            if age is None:
+                # As old as one of the full ttl that has so much left.
+                known = lasting is not None and lasting != math.inf
+                age = max(0.0, lasting - left) if known and lasting is not None else 0.0
+            made = Tended(self.aging.age(now - age, left + age, cost), sealed)
+            made.used = now - unused
+            expires = made.renewed()
+            if made.deadline <= now:
+                return None
+        elif left <= 0.0:
+            return None
+        else:
+            expires = now + left
+            if sealed is not None or self.tags:
+                made = Tended(None, sealed)
+        asks = sealed is not None or self._cached.verify or self.tags
+        # Whose entries do not expire, does not look at the clock.
+        asks = asks or (not self.timed and expires != math.inf)
+        return -expires if asks else expires, made
+
+    @property
+    def kinds(self) -> tuple[type[Exception], ...]:
+        """Which exceptions are remembered."""
+        return tuple(self._cached.errors or ())
+
     def failure(self, error: Exception) -> tuple[Remembered, float] | None:
         """Return what is remembered of an exception, and until when; `None` if nothing is."""
+        if self._cached.each is not None and isinstance(error, LookupError):
+            # It says nothing of one id; remembered of one, it would mean that it is missing.
+            return None
+        return self._remembered(error)
+
+    def _remembered(self, error: Exception) -> tuple[Remembered, float] | None:
         errors = self._cached.errors or {}
         kind = next((base for base in type(error).__mro__ if base in errors), None)
         lasting: Any = 0.0 if kind is None else errors[kind]
@@ -236,4 +328,8 @@ def _hand(cached: Cached) -> Callable[[Any], Any] | None:
         return fresh
     if cached.copy == "share":
         return None
-    return copy.deepcopy if cached.copy == "deep" else cached.copy  # type: ignore[return-value]
+    if cached.copy == "deep":
+        from copy import deepcopy
+
+        return deepcopy
+    return cached.copy  # type: ignore[return-value]

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias, final
 
 from pussycache.declare.keys import ATOMS
 
-__all__ = ["VALUES", "look", "same"]
+__all__ = ["MODULES_OF_VALUES", "VALUES", "look", "readers_of", "same"]
 
 
 class _Bag(frozenset[Any]):
@@ -35,7 +35,7 @@ _ITSELF: Final = _Mark()
 
 VALUES: Final = ATOMS | {float, complex, _Bag, _Mark}
 # Their objects cannot be changed, and are compared by what they stand for.
-_MODULES_OF_VALUES: Final = frozenset(
+MODULES_OF_VALUES: Final = frozenset(
     {"datetime", "decimal", "fractions", "ipaddress", "pathlib", "pathlib._local", "uuid"}
 )
 # Locks, loggers, connections: their attributes are no part of a value. Nor are our own objects'.
@@ -48,7 +48,7 @@ _Reader: TypeAlias = Callable[[Any], Sequence[Any]]
 def same(a: Any, b: Any) -> bool:
     """Whether two parts of descriptions that are not the same object tell the same."""
     kind = type(a)
-    if kind is not type(b) or not (kind in VALUES or kind.__module__ in _MODULES_OF_VALUES):
+    if kind is not type(b) or not (kind in VALUES or kind.__module__ in MODULES_OF_VALUES):
         return False
     # The second half is for "not a number".
     return bool(a == b or (a != a and b != b))
@@ -76,7 +76,7 @@ def look(value: object, me: int) -> tuple[list[Any], bool]:
         kind = type(node)
         how = readers.get(kind)
         if how is None:
-            how = readers[kind] = _readers_of(kind)
+            how = readers[kind] = readers_of(kind)
         if not how:
             looks.append(node)
             continue
@@ -159,7 +159,7 @@ _READERS: Final[dict[type, tuple[_Reader, ...]]] = {
 }
 
 
-def _readers_of(kind: type) -> tuple[_Reader, ...]:
+def readers_of(kind: type) -> tuple[_Reader, ...]:
     """Return what reads the objects of a type; nothing if they are opaque."""
     if issubclass(kind, type) or issubclass(type(kind), EnumMeta):
         return ()

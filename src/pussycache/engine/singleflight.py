@@ -9,7 +9,16 @@ from __future__ import annotations
 import _thread
 from collections.abc import Callable
 from contextvars import ContextVar, Token
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from weakref import ref
+
+from pussycache.engine import telling
+from pussycache.engine.clock import read
+from pussycache.hooks import active
+
+if TYPE_CHECKING:
+    from pussycache.engine.entry import Cause
+    from pussycache.events import LoadBegun
 
 __all__ = [
     "ABANDONED",
@@ -22,6 +31,7 @@ __all__ = [
     "Failure",
     "Flight",
     "Waiter",
+    "error_of",
     "forget_others",
     "in_a_write",
     "may_wait",
@@ -36,6 +46,11 @@ class Failure:
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
+
+
+def error_of(outcome: object) -> BaseException | None:
+    """Return what a load has raised, if it has."""
+    return outcome.error if type(outcome) is Failure else None
 
 
 ABANDONED: Final = Failure(RuntimeError("the load was given up by the caller that ran it"))
@@ -61,16 +76,30 @@ class Flight(list[Waiter]):
     arguments, for rules that match on them; only methods that such rules name have them. ``token``
     leads to the load that this one runs inside of. ``helpers`` is how many waiters have begun to
     load as well, and ``helps`` is the load that one of these helps. ``begun`` is when it began,
-    where the time that it takes is asked for; ``moment`` the same among the forgettings of tags.
+    ``moment`` the same among the forgettings of tags.
+    ``lease`` is what a server holds for it, where there is one, once it has begun, and ``epoch``
+    what it said of its tags right before. ``by`` is the
+    write that took it, alone, out of those that are found; `None` if something else did. ``took``
+    is how many seconds it has taken, once it has ended. ``table`` is whose load it is, and ``told``
+    what hooks were told when it began.
     """
 
-    __slots__ = ("begun", "helpers", "helps", "loop", "moment", "token", "values")
+    __slots__ = (
+        *("begun", "by", "epoch", "helpers", "helps", "lease", "loop", "moment", "table"),
+        *("token", "told", "took", "values"),
+    )
 
     helpers: int
     helps: Flight
     begun: float
+    took: float
     moment: int
+    lease: bytes
+    epoch: bytes | None
+    by: Cause | None
 
+    table: ref[Any]
+    told: LoadBegun
     values: tuple[Any, ...]
     loop: Any
     token: Token[Flight | None]
@@ -79,6 +108,18 @@ class Flight(list[Waiter]):
         """Whether it was begun in an event loop that has been closed, and so never ends."""
         loop = getattr(self, "loop", None)
         return loop is not None and bool(loop.is_closed())
+
+    def start(self, values: tuple[Any, ...] = ()) -> None:
+        """Take note that it begins, with these arguments."""
+        if active:
+            telling.load_began((self,), values)
+        self.begun = read()
+
+    def stop(self, outcome: object = None) -> None:
+        """Take note that it has ended."""
+        self.took = read() - self.begun
+        if active:
+            telling.load_ended((self,), error_of(outcome))
 
     def land(self, outcome: Any) -> None:
         """Tell everyone who waits."""
@@ -109,7 +150,8 @@ WRITING: Final[ContextVar[tuple[AtWork, ...]]] = ContextVar("pussycache_writing"
 
 def in_a_write() -> bool:
     """Whether the current code runs inside of a write."""
-    return not all(write.over for write in WRITING.get())
+    writes = WRITING.get()
+    return bool(writes) and not all(write.over for write in writes)
 
 
 # Reentrant, because collecting garbage inside it may run code that loads.

@@ -10,9 +10,14 @@ from contextlib import suppress
 from types import CoroutineType
 from typing import Any
 
-__all__ = ["Coroutine", "Hit", "quicken", "through", "use_clock"]
+from pussycache.hooks import active
+
+__all__ = ["Coroutine", "Hit", "Watch", "quicken", "through", "use_clock", "use_policy"]
 
 Hit: Any = None
+
+# What looks at connections before a hit: cache/shared/links.py has one in Python.
+Watch: Any = None
 
 # What the hits of coroutine methods return: the interpreter's own kind, or the extension's.
 Coroutine: Any = CoroutineType
@@ -26,8 +31,18 @@ def use_clock(real: bool, floor: float, /) -> None:
     """Tell the extension's hits which clock they go by; without it there is nobody to tell."""
 
 
+def use_hooks(active: list[Any], /) -> None:
+    """Show the extension the hooks: its misses are none of its own while there are any."""
+
+
+def use_policy(policy: type, sketch: type, queue: type, /) -> None:
+    """Tell the extension's misses which policy they know; without it there is nobody to tell."""
+
+
 if os.environ.get("PUSSYCACHE_PURE_PYTHON", "") in ("", "0"):
     with suppress(ImportError):
-        from pussycache._speed import Coroutine, Hit, use_clock
+        from pussycache._speed import Coroutine, Hit, Watch, use_clock, use_hooks, use_policy
     with suppress(ImportError):
         from pussycache._speed import quicken, through
+
+use_hooks(active)

@@ -63,13 +63,13 @@ class Aging:
 class Age:
     """How old one value is, and what has become of the attempts to renew it."""
 
-    __slots__ = ("_aging", "_cost", "_failures", "_fresh", "_pause_until", "error", "loaded")
+    __slots__ = ("_aging", "_failures", "_fresh", "_pause_until", "cost", "error", "loaded")
 
     def __init__(self, aging: Aging, loaded: float, lasting: float, cost: float) -> None:
         self._aging = aging
         self.loaded = loaded
         self._fresh = loaded + lasting
-        self._cost = cost
+        self.cost = cost
         self._pause_until = 0.0
         self._failures = 0
         # What the last attempt failed with, as text: an exception would hold frames.
@@ -105,7 +105,7 @@ class Age:
         if ahead is None or lasting == math.inf:
             return self._fresh, self._fresh
         sure = self.loaded + ahead * lasting
-        may = max(self._fresh - _WINDOW * self._cost, self.loaded + ahead * lasting / 2)
+        may = max(self._fresh - _WINDOW * self.cost, self.loaded + ahead * lasting / 2)
         return min(may, sure), sure
 
     def _early(self, now: float) -> bool:
@@ -114,7 +114,7 @@ class Age:
         Source: A. Vattani, F. Chierichetti, K. Lowenstein, "Optimal Probabilistic Cache Stampede
         Prevention", VLDB 2015 (XFetch, with beta = 1).
         """
-        return now - self._cost * math.log(1.0 - chance()) >= self._fresh
+        return now - self.cost * math.log(1.0 - chance()) >= self._fresh
 
     # Attempts to renew it.
 

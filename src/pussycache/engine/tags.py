@@ -7,13 +7,15 @@ and for a million.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final
 
 from pussycache.engine.entry import Cause
+from pussycache.engine.fences import OldView
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pussycache.engine.asking import Distant
     from pussycache.engine.entry import Tended
     from pussycache.engine.fences import Fence
 
@@ -25,7 +27,6 @@ ANY: Final[tuple[str, ...]] = ("*",)
 _MOST: Final = 10_000
 
 
-@final
 class Tags:
     """When the tags of one cache were last forgotten.
 
@@ -35,7 +36,7 @@ class Tags:
     :param lock: the cache's; everything here is changed under it.
     """
 
-    __slots__ = ("_all", "_at_work", "_floor", "_forgotten", "_lock", "moment")
+    __slots__ = ("_all", "_at_work", "_floor", "_forgotten", "_lock", "_old_views", "moment")
 
     def __init__(self, lock: Any) -> None:
         self._lock = lock
@@ -45,6 +46,25 @@ class Tags:
         # How many writers are at work on a tag, and on tags that nobody knows.
         self._at_work: dict[str, int] = {}
         self._all = 0
+        self._old_views: list[OldView] = []
+
+    @property
+    def distant(self) -> Distant | None:
+        """Tags outside of this process that a write has to forget, too."""
+        return None
+
+    @property
+    def are_old_here(self) -> bool:
+        """Whether the current code cannot see yet what was written when a tag was forgotten.
+
+        Which tags its loads will carry is not known: it may be that one.
+        """
+        return any(view.is_theirs() for view in self._old_views)
+
+    @property
+    def now(self) -> int:
+        """The moment that a load notes which begins now; one that is out of date notes none."""
+        return -1 if self._old_views and self.are_old_here else self.moment
 
     def overtaken(self, tags: tuple[str, ...], began: int) -> bool:
         """Whether a write has come, or is at work, since a load began."""
@@ -100,6 +120,9 @@ class Tags:
     def shut(self, fence: Fence, cause: Cause) -> None:
         """Begin a write of the tags that a fence names."""
         with self._lock:
+            if isinstance(fence, OldView):
+                self._old_views = [*self._old_views, fence]
+                return
             if fence.values is None:
                 self._all += 1
                 self._everything(cause)
@@ -110,6 +133,9 @@ class Tags:
     def open(self, fence: Fence, cause: Cause) -> None:
         """End a write."""
         with self._lock:
+            if isinstance(fence, OldView):
+                self._old_views = [other for other in self._old_views if other is not fence]
+                return
             if fence.values is None:
                 self._all -= 1
                 self._everything(cause)

@@ -8,34 +8,69 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from pussycache.engine import background
+from pussycache.engine import background, clock
+from pussycache.engine.asking import Ask
 from pussycache.engine.background import Apart
-from pussycache.engine.batches import gather
 from pussycache.engine.flow import Part, Wait, answer
 from pussycache.engine.singleflight import ABANDONED, LOADING, Failure
+from pussycache.engine.watched import watched
+from pussycache.types import MISSING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Generator
+    from collections.abc import AsyncIterator, Callable, Generator
 
-    from pussycache.engine.batches import Ids
-    from pussycache.engine.flow import Plan, Step
+    from pussycache.engine.flow import Step
     from pussycache.engine.generations import Table
+    from pussycache.engine.plan import Plan
 
-__all__ = ["drive", "replay", "run", "run_batch"]
+__all__ = ["drive", "replay", "run", "run_batch", "run_far"]
 
 
 async def run(
     plan: Plan, table: Table, me: object, call: Any, values: tuple[Any, ...], key: Any
 ) -> Any:
     """Answer a call that the hit path could not; ``call`` is the bare coroutine method."""
-    return await drive(answer(plan, table, values, me), plan, call, values)
+    if plan.far is not None:
+        return await run_far(plan, table, me, call, values, None)
+    flow = answer(plan, table, values, me)
+    if clock.watching:
+        flow = watched(flow, plan, table, values, me)
+    return await drive(flow, plan, call, values)
+
+
+async def run_far(
+    plan: Plan, table: Table, me: object, call: Any, values: tuple[Any, ...], key: Any
+) -> Any:
+    """Answer a call whose cache is outside of this process; ``call`` is the coroutine method."""
+    if clock.watching:
+        return await drive(watched(None, plan, table, values, me), plan, call, values)
+    far: Any = plan.far
+    found = far.begin(plan, table, values, me)
+    begun = None, None
+    if found is not None:
+        asked, known = found
+        seen = await asked.link.aask(*asked.what)
+        value = far.serve(plan, table, known, seen)
+        if value is not MISSING:
+            return value
+        begun = known, seen
+    return await drive(far.answer(plan, table, values, me, begun), plan, call, values)
 
 
 async def run_batch(
-    ids: Ids, plan: Plan, table: Table, me: object, call: Any, values: tuple[Any, ...], key: Any
+    flow: Callable[..., Generator[Step, Any, Any]],
+    plan: Plan,
+    table: Table,
+    me: object,
+    call: Any,
+    values: tuple[Any, ...],
+    key: Any,
 ) -> Any:
-    """Answer a call for many ids; ``call`` is the bare coroutine method."""
-    return await drive(gather(plan, ids, table, values, me), plan, call, values)
+    """Answer a call for many ids, whose flow is given; ``call`` is the bare coroutine method."""
+    steps = flow(plan, table, values, me)
+    if clock.watching:
+        steps = watched(steps, plan, table, values, me, "batch")
+    return await drive(steps, plan, call, values)
 
 
 async def replay(
@@ -59,7 +94,14 @@ async def drive(
             if token is not None:
                 LOADING.reset(token)
                 token = None
-            if type(step) is Wait:
+            if type(step) is Ask:
+                try:
+                    got = await step.link.aask(*step.what)
+                except BaseException:
+                    flow.close()
+                    raise
+                continue
+            if isinstance(step, Wait):
                 got = await _wait(step, flow, plan, call, values)
                 continue
             if type(step) is Apart:
@@ -77,10 +119,14 @@ async def drive(
                 step.loop = _running_loop()
                 # To the next step: what the flow does with the result belongs to the load.
                 step.token = token = LOADING.set(step)
+            if step is not None:
+                step.start(given)
             try:
                 got = await (call(*given) if invoke is None else invoke(call, given))
             except BaseException as error:
                 got = Failure(error)
+            if step is not None:
+                step.stop(got)
     except StopIteration as stop:
         got = stop.value
     finally:

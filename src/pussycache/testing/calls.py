@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, TypeVar
 
+from pussycache.declare.parameters import signature
 from pussycache.declare.signatures import Method, find
 from pussycache.errors import ConfigurationError
 
@@ -141,9 +142,9 @@ def checked(calls: Iterable[MethodCall], example: object) -> dict[str, Method]:
         if method is None:
             method = methods[call.name] = find(example, call.name, "calls")
         try:
-            inspect.Signature(method.params).bind(*call.args, **call.kwargs)
+            signature(method.params).bind(*call.args, **call.kwargs)
         except TypeError as problem:
-            wanted = ", ".join(str(param) for param in method.params)
+            wanted = ", ".join(map(str, signature(method.params).parameters.values()))
             raise ConfigurationError(
                 f"calls holds {call}, which does not fit {call.name}({wanted}): {problem}"
             ) from None

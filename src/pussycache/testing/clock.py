@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from types import TracebackType
+from typing import TYPE_CHECKING
 
+from pussycache.declare.policy import seconds as in_seconds
 from pussycache.engine import clock
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+    from types import TracebackType
 
 __all__ = ["FakeClock"]
 
@@ -33,11 +38,9 @@ class FakeClock:
     def __call__(self) -> float:
         return self._now
 
-    def advance(self, seconds: float) -> None:
-        """Let so many seconds pass; never back."""
-        if seconds < 0:
-            raise ValueError(f"a clock does not go back: advance({seconds!r})")
-        self._now += seconds
+    def advance(self, seconds: float | timedelta) -> None:
+        """Let so many seconds (or a `timedelta`) pass; never back."""
+        self._now += in_seconds(seconds, "seconds", "a clock does not go back")
 
     def __enter__(self) -> FakeClock:
         self._replaced = clock.replaced(self)

@@ -92,7 +92,7 @@ add 'rename_user': ['get_user'] to invalidate_methods.
     """
     _whole("length", length, least=1)
     _whole("histories", histories, least=0)
-    limit = in_seconds(seconds, "seconds")
+    limit = in_seconds(seconds, "seconds", "math.inf leaves nothing out")
     if clock.switches:
         raise ConfigurationError(
             "caching is switched off, so nothing would be tried; take PUSSYCACHE_DISABLED away, or "

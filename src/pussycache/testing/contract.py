@@ -6,7 +6,8 @@ business.
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 from pussycache.cache.base import Cache
 from pussycache.proxy import wrap
@@ -16,11 +17,19 @@ from pussycache.types import MISSING
 __all__ = ["CacheContract"]
 
 
+class Clock(Protocol):
+    """Time that passes when it is told to."""
+
+    def advance(self, seconds: float) -> object:
+        """Let so many seconds pass."""
+
+
 class CacheContract:
     """Inherit from it in a test class, and say how a cache is made.
 
     ``make_cache(ttl)`` returns an empty cache whose own ttl is so many seconds. A cache that keeps
-    nothing says ``keeps = False``.
+    nothing says ``keeps = False``. One whose time passes elsewhere says in ``clock()`` how it is
+    made to pass, and in ``margin`` how exactly.
 
     >>> import pussycache
     >>> from pussycache.testing import CacheContract
@@ -30,10 +39,18 @@ class CacheContract:
     """
 
     keeps = True
+    margin = 0.001
+
+    def clock(self) -> AbstractContextManager[Clock]:
+        """Return a clock that the cache goes by while it is entered, and that can be advanced."""
+        return FakeClock()
 
     def make_cache(self, ttl: float | None = None) -> Cache:
         """Return an empty cache."""
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} makes no cache to test; give it a method make_cache(self, "
+            "ttl=None) that returns an empty one"
+        )
 
     def test_none_is_a_value(self) -> None:
         """A stored None is told from absence."""
@@ -55,16 +72,16 @@ class CacheContract:
 
     def test_timeouts(self) -> None:
         """A timeout is exact; none means for ever, 0 not at all, leaving it out the cache's own."""
-        with FakeClock() as clock:
+        with self.clock() as clock:
             cache = self.make_cache(ttl=30)
             cache.set("own", 1)
             cache.set("ten", 1, 10)
             cache.set("ever", 1, None)
             cache.set("never", 1, 0)
             assert "never" not in cache
-            clock.advance(9.999)
+            clock.advance(10 - self.margin)
             assert ("ten" in cache) is self.keeps
-            clock.advance(0.001)
+            clock.advance(self.margin)
             assert "ten" not in cache
             assert ("own" in cache) is self.keeps
             clock.advance(20)
@@ -89,7 +106,7 @@ class CacheContract:
 
     def test_add_after_expiry(self) -> None:
         """Add stores where what was there has expired."""
-        with FakeClock() as clock:
+        with self.clock() as clock:
             cache = self.make_cache()
             cache.set("key", 1, 5)
             clock.advance(5)
@@ -97,7 +114,7 @@ class CacheContract:
 
     def test_touch(self) -> None:
         """Touch gives a new timeout to what is there, and only to that."""
-        with FakeClock() as clock:
+        with self.clock() as clock:
             cache = self.make_cache()
             cache.set("key", 1, 5)
             assert cache.touch("key", 60) is self.keeps
@@ -147,7 +164,7 @@ class CacheContract:
 
     def test_incr_keeps_the_timeout(self) -> None:
         """Counting does not prolong."""
-        with FakeClock() as clock:
+        with self.clock() as clock:
             cache = self.make_cache()
             cache.set("number", 5, 10)
             clock.advance(6)

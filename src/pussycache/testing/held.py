@@ -11,9 +11,9 @@ import threading
 from _queue import Empty, SimpleQueue
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from inspect import Parameter, Signature
 from typing import Any, Final, Protocol
 
+from pussycache.declare.parameters import Parameter, signature
 from pussycache.declare.signatures import Method
 from pussycache.testing.calls import MethodCall, Outcome
 
@@ -200,6 +200,6 @@ def stand_in(methods: dict[str, Method]) -> type[StandIn]:
         function: Any = _KINDS[method.kind](name)
         function.__name__ = function.__qualname__ = name
         itself = Parameter("self", Parameter.POSITIONAL_ONLY)
-        function.__signature__ = Signature([itself, *method.params])
+        function.__signature__ = signature([itself, *method.params])
         space[name] = function
     return type("StandIn", (StandIn,), space)

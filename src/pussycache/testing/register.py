@@ -12,13 +12,14 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 
+from pussycache.cache.base import Cache
 from pussycache.cache.memory import MemoryCache
 from pussycache.declare.policy import Cached
 from pussycache.declare.rules import Forget
 from pussycache.operations import forget, writing
 from pussycache.proxy import wrap
 
-__all__ = ["Actor", "Guarded", "Refused", "Register"]
+__all__ = ["Actor", "Facts", "Guarded", "Refused", "Register"]
 
 WRITES: Final = 0.02
 FORGETS: Final = 0.002
@@ -28,6 +29,18 @@ class Refused(Exception):
     """What a write raises that has taken effect all the same."""
 
 
+class Facts:
+    """What is true: the version of each key, and the last one whose write has ended.
+
+    Another thing with the same attributes may lie where several processes see it.
+    """
+
+    def __init__(self, keys: int) -> None:
+        self.versions: Any = [0] * keys
+        self.finished: Any = [0] * keys
+        self.lock: Any = threading.Lock()
+
+
 class Register:
     """A version for each key, which only goes up; every method takes its time.
 
@@ -35,25 +48,25 @@ class Register:
     """
 
     def __init__(
-        self, keys: int, pause: Callable[[], object], apause: Callable[[], Awaitable[object]]
+        self, facts: Facts, pause: Callable[[], object], apause: Callable[[], Awaitable[object]]
     ) -> None:
-        self.versions = [0] * keys
+        self.versions = facts.versions
         self.pause = pause
         self.apause = apause
-        self._lock = threading.Lock()
+        self._lock = facts.lock
 
     def get(self, key: int) -> int:
-        version = self.versions[key]
+        version: int = self.versions[key]
         self.pause()
         return version
 
     async def aget(self, key: int) -> int:
-        version = self.versions[key]
+        version: int = self.versions[key]
         await self.apause()
         return version
 
     def everything(self) -> tuple[int, ...]:
-        versions = tuple(self.versions)
+        versions = tuple(self.versions[:])
         self.pause()
         return versions
 
@@ -101,13 +114,21 @@ class Guarded:
     """
 
     def __init__(
-        self, keys: int, pause: Callable[[], object], apause: Callable[[], Awaitable[object]]
+        self,
+        keys: int,
+        pause: Callable[[], object],
+        apause: Callable[[], Awaitable[object]],
+        cache: Cache | None = None,
+        facts: Facts | None = None,
     ) -> None:
-        self.register = Register(keys, pause, apause)
+        facts = Facts(keys) if facts is None else facts
+        self.register = Register(facts, pause, apause)
+        if cache is None:
+            # Room for a part only, and for a while only: things are evicted, and expire.
+            cache = MemoryCache(max_entries=2 * keys + 1)
         self.proxy = wrap(
             self.register,
-            # Room for a part only, and for a while only: things are evicted, and expire.
-            MemoryCache(max_entries=2 * keys + 1),
+            cache,
             cached_methods={
                 "get": Cached(),
                 "aget": Cached(ttl=0.01),
@@ -121,11 +142,12 @@ class Guarded:
                 "replace": ["*"],
             },
             self_calls=True,
+            namespace="stress",
         )
-        self.finished = [0] * keys
+        self.finished = facts.finished
         self.stale = 0
         self.stories: list[str] = []
-        self._lock = threading.Lock()
+        self._lock = facts.lock
 
     def ended(self, key: int, receipt: list[int]) -> None:
         """Note that a write has ended, if it took effect."""
@@ -192,7 +214,7 @@ class Actor:
             for got in self.proxy.pair(key):
                 judge(f"pair({key})", got, floor)
         else:
-            floors = tuple(finished)
+            floors = tuple(finished[:])
             for got, floor in zip(self.proxy.everything(), floors, strict=True):
                 judge("everything()", got, floor)
 

@@ -10,8 +10,19 @@ import hashlib
 import marshal
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from types import BuiltinFunctionType, CellType, FunctionType, GeneratorType, MethodType, ModuleType
+from types import (
+    BuiltinFunctionType,
+    CellType,
+    CodeType,
+    FrameType,
+    FunctionType,
+    GeneratorType,
+    MethodType,
+    ModuleType,
+)
 from typing import Any, Final
+
+from pussycache.testing.explorer.liveness import live_variables
 
 __all__ = ["Frozen", "slots_of"]
 
@@ -50,6 +61,8 @@ class Frozen:
         self._plain = {*self._how, tuple, frozenset}
         for kind, names in (slots or {}).items():
             self._how[kind] = self._attributes(names)
+        # The variables that matter, by the code and the place in it.
+        self._live: dict[CodeType, dict[int, frozenset[str]] | None] = {}
         self._out: list[Any] = []
         # By its address: which object it was, and the object.
         self._seen: dict[int, tuple[int, Any]] = {}
@@ -151,7 +164,7 @@ class Frozen:
         if frame is None:
             out.append("ended")
             return
-        variables = frame.f_locals
+        variables = self._read_later(frame)
         out += (self._number(frame.f_code), frame.f_lasti, self._number(tuple(variables)))
         fixed = self._fixed
         for value in variables.values():
@@ -165,6 +178,21 @@ class Frozen:
         inner = what.gi_yieldfrom
         if inner is not None:
             self._put(inner)
+
+    def _read_later(self, frame: FrameType) -> dict[str, Any]:
+        """Return those variables of a suspended frame that can still be read."""
+        code = frame.f_code
+        if code not in self._live:
+            self._live[code] = live_variables(code)
+        live, variables = self._live[code], frame.f_locals
+        names = None if live is None else live.get(frame.f_lasti)
+        if names is None:
+            return dict(variables)
+        return {
+            name: value
+            for name, value in variables.items()
+            if name in names or name in code.co_cellvars or name in code.co_freevars
+        }
 
     def _attributes(self, names: tuple[str, ...]) -> Callable[[Any], None]:
         def put(what: Any) -> None:

@@ -69,6 +69,11 @@ class Ledger:
         """Return all that was noted, for fingerprints."""
         return self._at_work, self._over, self._returned
 
+    @property
+    def is_somebody_at_work(self) -> bool:
+        """Whether a write is running its method."""
+        return bool(self._at_work)
+
     def begun(self, write: Written) -> None:
         """Note that a write is about to run its method."""
         self._at_work.add(write)

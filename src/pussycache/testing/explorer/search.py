@@ -28,10 +28,12 @@ class Pause:
 
     :param text: what it does next, for the story.
     :param ready: says whether it can go on; `None`, the default, always.
+    :param needless: says whether it does no harm if it never goes on; `None`, the default: it does.
     """
 
     text: str
     ready: Callable[[], object] | None = None
+    needless: Callable[[], object] | None = None
 
 
 Actor: TypeAlias = "Generator[Pause | str, None, None]"
@@ -195,9 +197,11 @@ class _Search:
             for actor in enabled:
                 run = self.kept.pop(state, None) or _Run(self._make, self._path(state))
                 try:
-                    wrong = run.step(actor)
-                    if wrong is None and self._look(run, (state, actor)):
-                        wrong = run.stuck()
+                    # Asked before it is kept or thrown away: that lets actors clean up, who may
+                    # free others.
+                    wrong = run.step(actor) or run.stuck()
+                    if wrong is None:
+                        self._look(run, (state, actor))
                 except BaseException:
                     run.abandon()
                     raise
@@ -212,8 +216,8 @@ class _Search:
             if progress is not None and not state % 256:
                 progress(len(self.next), state)
 
-    def _look(self, run: _Run, came: tuple[int, int] | None) -> bool:
-        """Note which state a run has come to; true if it is a new one."""
+    def _look(self, run: _Run, came: tuple[int, int] | None) -> None:
+        """Note which state a run has come to, and keep it or throw it away."""
         new = len(self.next)
         mark = run.program.fingerprint() if self._prune else None
         state = new if mark is None else self._by_print.setdefault(mark, new)
@@ -221,7 +225,7 @@ class _Search:
             self.next[came[0]].append(state)
         if state != new:
             run.abandon()
-            return False
+            return
         self._parents.append(came)
         self._enabled.append(run.enabled())
         self.depth.append(0 if came is None else self.depth[came[0]] + 1)
@@ -230,7 +234,6 @@ class _Search:
             self.kept[new] = run
         else:
             run.abandon()
-        return True
 
     def _path(self, state: int) -> list[int]:
         """Return who moved, from the start to a state."""
@@ -280,7 +283,7 @@ class _Run:
         try:
             self._advance(index)
             self.program.check()
-            if not any(self.actors):
+            if not any(map(_is_needed, self.pauses)):
                 self.program.check_end()
         except AssertionError as error:
             return str(error) or repr(error)
@@ -309,7 +312,7 @@ class _Run:
         waiting = [
             f"{name} {_text(pause)}"
             for name, pause in zip(self.names, self.pauses, strict=True)
-            if pause is not None
+            if _is_needed(pause)
         ]
         return f"nobody can go on: {'; '.join(waiting)}" if waiting else None
 
@@ -323,6 +326,13 @@ class _Run:
 def _abandon(actor: Actor) -> None:
     ABANDONED.set(True)
     actor.close()
+
+
+def _is_needed(pause: Pause | str | None) -> bool:
+    """Whether an actor is to come to its end."""
+    if type(pause) is not Pause or pause.needless is None:
+        return pause is not None
+    return not pause.needless()
 
 
 def _text(pause: Pause | str | None) -> str:

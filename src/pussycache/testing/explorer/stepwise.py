@@ -87,6 +87,7 @@ class Stepwise:
         is none before a statement of the lock's holder that only reads them.
     :param lock: returns the lock.
     :param instead: what else these functions are to find under a global name.
+    :param given: other functions that they call, and what returns the steps of each.
     :raises RuntimeError: for a function whose source is not there, and, while it runs, for one that
         changes what is guarded without having the lock.
 
@@ -103,15 +104,20 @@ class Stepwise:
         guarded: frozenset[str],
         lock: Callable[[], StepLock],
         instead: Mapping[str, object],
+        given: Mapping[Any, Callable[..., Generator[Any, Any, Any]]] | None = None,
     ) -> None:
         functions = list(functions)
-        self._names = frozenset(function.__name__ for function in functions) | {"acquire"}
+        given = given or {}
+        names = {function.__name__ for function in [*functions, *given]}
+        # A flow is handed what is due at its end as `end`.
+        self._names = frozenset(names | {"acquire", "end"})
         self._shared = shared
         self._guarded = guarded
         self._lock = lock
         self._instead = instead
         self._twins: dict[Any, Callable[..., Generator[Any, Any, Any]]] = {
-            StepLock.acquire: StepLock.take
+            StepLock.acquire: StepLock.take,
+            **given,
         }
         for function in functions:
             self._twins[function] = self._twin(function)

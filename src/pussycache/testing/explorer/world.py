@@ -9,6 +9,7 @@ from __future__ import annotations
 from asyncio import CancelledError
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextvars import ContextVar, Token
+from inspect import CO_COROUTINE
 from types import FunctionType
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -20,12 +21,14 @@ from pussycache.declare.rules import Each, Forget, Match, Target, written
 from pussycache.declare.signatures import find
 from pussycache.declare.templates import ForgetTag
 from pussycache.effects import written_through
-from pussycache.engine import flow, singleflight
+from pussycache.engine import beside, flow, landing, singleflight
 from pussycache.engine.background import Apart
+from pussycache.engine.beside import renewed
 from pussycache.engine.entry import Cause, Entry, Tended
-from pussycache.engine.flow import Plan, Wait
+from pussycache.engine.flow import Wait
 from pussycache.engine.generations import Table
 from pussycache.engine.keeping import Keeping
+from pussycache.engine.plan import Plan
 from pussycache.engine.scopes import Scope
 from pussycache.engine.singleflight import ABANDONED as GIVEN_UP
 from pussycache.engine.singleflight import LOADING, Failure, Flight
@@ -37,13 +40,16 @@ from pussycache.testing.explorer.ledger import Answer, Call, Ledger, Written
 from pussycache.testing.explorer.search import ABANDONED, Actor, Pause, Program
 from pussycache.testing.explorer.stepwise import ACTOR, StepLock, Stepwise
 
-__all__ = ["Acting", "Failed", "Model", "World", "time_here"]
+__all__ = ["Acting", "Failed", "Model", "World", "names", "target_with", "time_here"]
 
 Steps: TypeAlias = "Generator[Pause, Any, Any]"
 
 # What is touched without the lock, and what is only read without it. The rest is its holder's.
 _SHARED: Final = frozenset({"flights"})
 _GUARDED: Final = frozenset({"entries", "fences", "kept"})
+
+# The rooms of the flow.
+_MODULES: Final = (flow, beside, landing)
 
 _WORLD: Final[ContextVar[World]] = ContextVar("pussycache_explorer_world")
 
@@ -77,7 +83,7 @@ class Model:
     ) -> None:
         self.loads = loads
         self.settings = ttl, max_entries
-        self.target = _target([*loads, *writes])
+        self.target = target_with([*loads, *writes])
         self.writes = written(writes)
         self.policies = {name: policies.get(name, Cached()) for name in loads}
         self.methods = {name: find(self.target, name, "the scenario") for name in [*loads, *writes]}
@@ -86,11 +92,13 @@ class Model:
         }
         functions = [
             found
-            for space in (Table, Scope, Write, Wait, flow)
+            for space in (Table, Scope, Write, Wait, *_MODULES)
             for name, found in vars(space).items()
             if type(found) is FunctionType
+            # What is awaited is for caches outside of this process.
+            and not found.__code__.co_flags & CO_COROUTINE
             and not name.startswith("__")
-            and (space is not flow or found.__module__ == flow.__name__)
+            and (isinstance(space, type) or found.__module__ == space.__name__)
         ]
         self.step = Stepwise(
             functions,
@@ -134,7 +142,7 @@ class Model:
         """Whether a rule of a write names a call: what rules mean, said apart from the engine."""
         if write.by_hand:
             return write.key in (call, call.method)
-        return any(_names(rule, write, call) for rule in self.writes[write.method])
+        return any(names(rule, write, call) for rule in self.writes[write.method])
 
 
 class World(Program):
@@ -155,7 +163,7 @@ class World(Program):
         ttl, max_entries = model.settings
         self._cache = MemoryCache(ttl, max_entries or 10_000)
         self.lock = self._cache.lock = StepLock()
-        self._scope = Scope(self._cache)
+        self._scope = Scope(self._cache, "the model", self._cache.departed)
         self._effects = written_through(
             self._scope, model.target, model.methods, model.policies, model.writes
         )
@@ -250,11 +258,12 @@ class World(Program):
         """Do what a call has left to be done beside it; here, when it has been answered."""
         self.tell(f"renews {call} beside")
         steps = self.step(
-            flow._renewing,
+            beside.apart,
+            renewed,
             self._model.plans[call.method],
             self.tables[call.method],
             self._key(call),
-            apart.flight,
+            apart.loads[0][1] if apart.loads else None,
             (call.key,),
             self._model.target,
         )
@@ -289,12 +298,15 @@ class World(Program):
                 else:
                     if step is not None:
                         step.token = token = LOADING.set(step)
+                        step.start()
                     try:
                         got = yield from self._load(call, fails, inside)
                     except BaseException as error:
                         if ABANDONED.get():
                             raise
                         got = Failure(error)
+                    if step is not None:
+                        step.stop(got)
         except StopIteration as stop:
             got = stop.value
         finally:
@@ -455,7 +467,7 @@ def _closing(steps: Steps) -> Steps:
         pass
 
 
-def _target(names: Sequence[str]) -> Any:
+def target_with(names: Sequence[str]) -> Any:
     """Return an object with such methods, all of one parameter; they are never called."""
 
     def method(self: object, key: Any) -> None: ...
@@ -463,7 +475,8 @@ def _target(names: Sequence[str]) -> Any:
     return type("Target", (), dict.fromkeys(names, method))()
 
 
-def _names(rule: Forget | ForgetTag, write: Written, call: Call) -> bool:
+def names(rule: Forget | ForgetTag, write: Written, call: Call) -> bool:
+    """Whether a rule of a write names a call."""
     # What a tag is on is not said here.
     if isinstance(rule, ForgetTag) or rule.method not in ("*", call.method):
         return False
