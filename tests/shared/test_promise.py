@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -993,3 +994,38 @@ def test_forged_and_damaged_entries_are_misses_that_are_counted(running: Running
             assert loads(price) == loads_before + 1
     assert sum(cache._tier.refused.values()) == 5
     cache.close()
+
+
+def test_an_entry_of_another_version_is_loaded_once(running: RunningServer) -> None:
+    """What an older version of a program stored is counted as such, and replaced by one load."""
+
+    @dataclass
+    class Old:
+        name: str
+
+    @dataclass
+    class New:
+        name: str
+        amount: int
+
+    loaded: list[object] = []
+
+    class Shop:
+        def __cache_identity__(self) -> str:
+            return "shop"
+
+        def get(self, name: str) -> object:
+            loaded.append(kind)
+            return Old(name) if kind is Old else New(name, 1)
+
+    caches = []
+    for kind in (Old, New, New):
+        Shop.get.__annotations__["return"] = kind
+        caches.append(RedisCache(url=running.unix_url))
+        shop = pussycache.wrap(Shop(), caches[-1], cached_methods=["get"])
+        for _ in range(2):
+            assert type(shop.get("tea")) is kind
+    assert loaded == [Old, New]
+    assert [set(cache._tier.refused) for cache in caches] == [set(), {"undecodable"}, set()]
+    for cache in caches:
+        cache.close()

@@ -168,29 +168,29 @@ class Reading:
         What `judge` says of a hit, and nothing else.
         """
         found = replies[0]
-        if type(found) is not list or found[-1] is None:
+        if type(found) is not list:
             return None
-        entry = found.pop()
+        entry, generations = found[-1], found[:-1]
+        if entry is None:
+            return None
         last = self._last
-        if last is not None and last[0] == found and last[1] == replication:
+        if last is not None and last[0] == generations and last[1] == replication:
             payload = last[2](entry)
             if payload is not None:
                 return payload
         tokens = b""
-        for generation in found:
+        for generation in generations:
             if generation is None or generation[0] != _TOKEN:
-                break
+                return None
             tokens += generation[_RANDOM]
-        else:
-            if found[0][17:] == self._rules:
-                header = sealer.beginning(replication, len(found), self.kind) + tokens
-                opens = sealer.opener(self.entry, header)
-                payload = opens(entry)
-                if payload is not None:
-                    self._last = found, replication, opens
-                    return payload
-        found.append(entry)
-        return None
+        if generations[0][17:] != self._rules:
+            return None
+        header = sealer.beginning(replication, len(generations), self.kind) + tokens
+        opens = sealer.opener(self.entry, header)
+        payload = opens(entry)
+        if payload is not None:
+            self._last = generations, replication, opens
+        return payload
 
     def judge(self, replies: Sequence[Any], replication: bytes, sealer: Sealer) -> Verdict:
         """Say what follows from the replies to `look`.
