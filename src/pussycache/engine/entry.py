@@ -182,6 +182,7 @@ def shown(values: Mapping[str, Any]) -> dict[str, str]:
 
 EVICTED: Final = "evicted"
 _Event: TypeAlias = "tuple[str, Cause | None, float | None, str | None]"
+_Noted: TypeAlias = "tuple[str, Cause | None, float | None, object]"
 
 
 class History:
@@ -195,7 +196,7 @@ class History:
     __slots__ = ("_events", "_evicted", "_room", "evicted")
 
     def __init__(self, room: int = 4096) -> None:
-        self._events: dict[int, _Event] = {}
+        self._events: dict[int, _Noted] = {}
         self._room = room
         self._evicted: deque[float] = deque(maxlen=room)
         # Called with key and table as one number, for each entry thrown out to make room, and with
@@ -209,11 +210,12 @@ class History:
         key: Any,
         reason: str,
         cause: Cause | None = None,
-        detail: str | None = None,
+        detail: object = None,
         when: float | None = None,
     ) -> None:
         """Remember the last thing that happened to a call.
 
+        :param detail: what else there is to say; made a text of when somebody asks for it.
         :param when: the time of day, if that is not now.
         """
         events = self._events
@@ -249,7 +251,8 @@ class History:
                 return EVICTED, None, _time_of(told, at), None
             if told[at] == ~place:
                 break
-        return self._events.get(place, _NOTHING)
+        reason, cause, when, detail = self._events.get(place, _NOTHING)
+        return reason, cause, when, None if detail is None else str(detail)
 
 
 def _time_of(told: list[float], at: int) -> float | None:

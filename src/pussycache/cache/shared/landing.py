@@ -111,7 +111,7 @@ def noted(table: SharedTable, reading: Reading, written: Written, replies: Seen 
         table.note(reading, "not-stored", "the server gave no answer")
     elif replies[0][-1] == 1:
         milliseconds = written.milliseconds
-        until = None if milliseconds is None else str(clock.wall() + milliseconds / 1000.0)
+        until = None if milliseconds is None else clock.wall() + milliseconds / 1000.0
         table.note(reading, STORED, until)
     else:
         # Its lease was taken away.

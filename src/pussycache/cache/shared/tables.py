@@ -204,7 +204,7 @@ class SharedTable(Table):
             if reason is not None:
                 telling.missed(self, reason, values)
 
-    def note(self, reading: Reading, reason: str, why: str | None = None) -> None:
+    def note(self, reading: Reading, reason: str, why: object = None) -> None:
         """Remember the last thing that happened to a call."""
         self.home.history.note(self.serial, reading.entry, reason, detail=why)
 
