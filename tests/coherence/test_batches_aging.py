@@ -18,7 +18,7 @@ from pussycache.engine import background
 
 SOON = 0.02
 LONG = 60
-PATIENCE = 10
+PATIENCE = 60
 
 
 class People:

@@ -148,7 +148,7 @@ def test_finalizers_run_outside_the_lock():
     class Value:
         def __del__(self):
             inside.set()
-            assert lock.acquire(timeout=10)
+            assert lock.acquire(timeout=60)
             lock.release()
 
     class Values(Store):

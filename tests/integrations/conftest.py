@@ -14,7 +14,7 @@ import django
 
 django.setup()
 
-PATIENCE = 20
+PATIENCE = 60
 
 
 class Elsewhere:

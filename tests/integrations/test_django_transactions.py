@@ -21,7 +21,7 @@ from pussycache import MISSING, Forget
 from pussycache.contrib.django import snapshots, watch_transactions
 from pussycache.engine import transactions
 
-PATIENCE = 20
+PATIENCE = 60
 """Seconds after which a wait has failed."""
 
 pytestmark = pytest.mark.usefixtures("database")

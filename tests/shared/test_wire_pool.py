@@ -8,7 +8,7 @@ from servers import eventually
 from pussycache.cache.wire.pool import Pool
 from pussycache.cache.wire.unreachable import Unreachable
 
-PATIENCE = 10
+PATIENCE = 60
 
 
 class FakeLink:

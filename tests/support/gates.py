@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-PATIENCE = 10
+PATIENCE = 30
 
 
 class Gate:

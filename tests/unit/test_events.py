@@ -13,7 +13,7 @@ import pussycache
 from pussycache import Cached, ConfigurationError, Forget, MemoryCache, events, hooks
 from pussycache.testing import FakeClock
 
-PATIENCE = 10
+PATIENCE = 60
 METHOD = f"{__name__}.Users.get"
 
 

@@ -25,7 +25,7 @@ from pussycache.see import logging as event_logging
 from pussycache.see import otel, prometheus
 from pussycache.testing import FakeClock
 
-PATIENCE = 10
+PATIENCE = 60
 METHOD = f"{__name__}.Users.get"
 SECRET = "a secret argument"
 

@@ -32,7 +32,7 @@ except ImportError:
 if os.environ.get("PUSSYCACHE_PURE_PYTHON", "") not in ("", "0"):
     pytest.skip("the extension is not used", allow_module_level=True)
 
-PATIENCE = 10
+PATIENCE = 60
 
 
 def in_python() -> Any:

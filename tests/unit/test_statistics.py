@@ -15,7 +15,7 @@ from pussycache import Cached, CacheInfo, Forget, MemoryCache, NullCache
 from pussycache.stats import OTHERS, Counts, LoadTimes
 from pussycache.testing import FakeClock
 
-PATIENCE = 10
+PATIENCE = 60
 
 
 class Users:

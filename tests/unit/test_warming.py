@@ -10,7 +10,7 @@ import pytest
 import pussycache
 from pussycache import ConfigurationError, warm
 
-PATIENCE = 10
+PATIENCE = 60
 
 
 class Source:

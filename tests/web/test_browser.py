@@ -16,7 +16,7 @@ import pussycache
 from pussycache import RedisCache
 
 TOKEN = "the-right-token"
-PATIENCE = 20
+PATIENCE = 60
 HOSTILE = "<img src=x onerror=hurt=1>"
 
 DESKTOP, PHONE = (1200, 900), (390, 844)

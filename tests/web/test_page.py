@@ -26,7 +26,7 @@ from pussycache.web.journal import ROOM, Journal
 LABEL = f"{Users.__module__}.Users.get_user"
 TOKEN = "the right token"
 KNOWING = {"X-Pussycache-Token": TOKEN}
-PATIENCE = 20
+PATIENCE = 60
 
 
 class Clock:

@@ -21,7 +21,7 @@ from pussycache import RedisCache
 from pussycache.cli import main
 from pussycache.see.terminal import show_top
 
-PATIENCE = 20
+PATIENCE = 60
 
 
 def test_one_table_of_a_page(users: Users, served: Any, capsys: pytest.CaptureFixture[str]) -> None:
