@@ -8,26 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from pussycache.cache.base import Cache
-from pussycache.compile import Handle
 from pussycache.declare.parameters import signature
 from pussycache.engine import clock, drivers, tasks
 from pussycache.engine.asking import acarry, carry
 from pussycache.engine.entry import Cause
 from pussycache.engine.failures import Remembered
-from pussycache.engine.fences import Fence, KeyFence
+from pussycache.engine.fences import Fence
 from pussycache.engine.flow import reload
 from pussycache.engine.generations import Table
-from pussycache.engine.landing import Absent, placed
+from pussycache.engine.landing import Absent
 from pussycache.engine.plan import uncacheable
-from pussycache.engine.staleness import SPENT
 from pussycache.engine.tags import Tags
 from pussycache.engine.watched import seen_operation, watched
 from pussycache.engine.writes import Write, forget_table, outlast
 from pussycache.errors import ConfigurationError
-from pussycache.explanation import Explanation, explained, together, uncached
+from pussycache.explanation import Explanation, together, uncached
+from pussycache.handed import NOTHING, Handed, handed
 from pussycache.stats import CacheInfo
 from pussycache.types import MISSING
 from pussycache.writers import Writing
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Iterator
 
     from pussycache.engine.asking import Ask
-    from pussycache.engine.ids import Ids, Wanted
-    from pussycache.engine.plan import Plan
     from pussycache.types import Missing
 
 __all__ = [
@@ -63,140 +60,8 @@ __all__ = [
     "writing",
 ]
 
-_NOTHING: Final = object()
-
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-def _handed(method: Any, operation: str, beside: str = "") -> tuple[Handle, Any]:
-    """Return what a cached method is known by, and the object it belongs to."""
-    handle = getattr(method, "__pussycache__", None)
-    if not isinstance(handle, Handle):
-        shown = getattr(method, "__qualname__", None) or repr(method)
-        raise ConfigurationError(
-            f"{operation} takes {beside}a cached method of a proxy or a decorated function, "
-            f"not {shown}; name it in cached_methods and take it from the proxy, or decorate "
-            "it with cached"
-        )
-    owner = getattr(method, "__self__", None)
-    if owner is None and handle.owned:
-        raise ConfigurationError(
-            f"{operation} takes {method.__qualname__} of an object, not of its class; take the "
-            "method from the proxy or the instance, and that of a property as "
-            "Class.name.fget.__get__(instance)"
-        )
-    return handle, owner
-
-
-class _Method:
-    """A cached method as it was handed in, with the object it belongs to."""
-
-    def __init__(self, method: Any, operation: str) -> None:
-        handle, owner = _handed(method, operation)
-        self.handle, self.owner = handle, owner
-        self.table: Table = handle.table(owner)
-        self.me = handle.me(self.owner)
-        self.plan = handle.plan(self.table)
-        # How to go about it where the entries are outside of this process.
-        self.far = self.plan.far
-        # Where it is a method for many ids.
-        self.ids: Ids | None = None if handle.ids is None else handle.ids(self.table)
-
-    def values(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-        return self.handle.bind(*args, **kwargs)
-
-    def wanted(self, ids: Ids, values: tuple[Any, ...]) -> Iterator[Wanted | Exception]:
-        """The calls for one id that a call for many stands for, or why there is no key for one."""
-        read = ids.read(values)
-        if read is None:
-            raise ConfigurationError(
-                f"{self.handle.cached.each!r} of {self.plan.label} must be a collection of ids, "
-                f"not {values[ids.at]!r}"
-            )
-        for one in read[ids.at]:
-            try:
-                # It is to be a key of the answer, too.
-                hash(one)
-                yield ids.of(one, read, self.me)
-            except Exception as error:
-                yield error
-
-    # Of one call, or of one id of a call for many: then with the plan of that.
-
-    def key(self, plan: Plan, values: tuple[Any, ...]) -> Any:
-        """The key, or `MISSING` where there is none."""
-        try:
-            return plan.encode(values, self.me)
-        except Exception:
-            return MISSING
-
-    def forget(self, plan: Plan, values: tuple[Any, ...], cause: Cause) -> Generator[Ask, Any, Any]:
-        """Forget it; true if it was there."""
-        if self.far is not None:
-            found = yield from self.far.forget(plan, self.table, values, self.me, cause)
-        else:
-            key = self.key(plan, values)
-            found = key is not MISSING and self.table.forget(key, cause)
-        yield from self.outlast(plan, values, cause)
-        return found
-
-    def outlast(
-        self, plan: Plan, values: tuple[Any, ...], cause: Cause
-    ) -> Generator[Ask, Any, bool]:
-        """Have it stay so until the transactions around have ended; false if there are none."""
-        key, me = self.key(plan, values), self.me
-        if key is not MISSING:
-            fence = KeyFence(key, lambda others: plan.encode(others, me))
-            # It is counted elsewhere.
-            fence.succeeds = True
-            return (yield from outlast(self.table, fence, cause))
-        if self.far is not None:
-            return (yield from outlast(self.table, Fence(succeeds=True), cause))
-        return False
-
-    def remembered(self, plan: Plan, values: tuple[Any, ...]) -> Generator[Ask, Any, Any]:
-        """What is remembered, as callers are given it; or `Remembered`, or `_NOTHING`."""
-        if self.far is not None:
-            value = yield from self.far.peek(plan, self.table, values, self.me)
-            return _NOTHING if value is MISSING else value
-        key = self.key(plan, values)
-        entry = None if key is MISSING or clock.switches else self.table.entries.get(key)
-        if entry is None or entry.deadline <= clock.read() or not entry.intact:
-            return _NOTHING
-        if not self.table.current(entry) or entry.stage is SPENT:
-            return _NOTHING
-        hand, value = plan.keeping.hand, entry.value
-        if hand is None or value is MISSING or type(value) is Remembered:
-            return value
-        return hand(value)
-
-    def put(self, plan: Plan, values: tuple[Any, ...], value: Any) -> Generator[Ask, Any, Any]:
-        """Store a value, or that there is none (`Absent`); true if it is stored."""
-        if (yield from self.outlast(plan, values, Cause("put"))):
-            # Nobody else can see yet what it stands for.
-            return False
-        if self.far is not None:
-            if type(value) is Absent:
-                yield from self.far.forget(plan, self.table, values, self.me, Cause("put"))
-                return False
-            kind = self.handle.method.kind
-            return (yield from self.far.put(plan, self.table, values, self.me, value, kind))
-        try:
-            key = plan.encode(values, self.me)
-        except Exception as error:
-            uncacheable(self.plan, self.table, error)
-            return False
-        if type(value) is not Absent:
-            value = plan.keeping.given(value, self.handle.method.kind)
-        return placed(plan, self.table, key, values, self.me, value)
-
-    def explain(self, plan: Plan, values: tuple[Any, ...]) -> Generator[Ask, Any, Explanation]:
-        """Say why it would hit, or miss."""
-        if self.far is None or clock.switches:
-            return explained(plan, self.table, self.me, values)
-        found: Explanation = yield from self.far.explain(plan, self.table, values, self.me)
-        return found
 
 
 def forget(method: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> bool:
@@ -210,11 +75,11 @@ def forget(method: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> bo
     >>> users.get(7), pussycache.forget(users.get, 7), pussycache.forget(users.get, 7)
     ('ada', True, False)
     """
-    return bool(carry(_forget(_Method(method, "forget"), args, kwargs)))
+    return bool(carry(_forget(Handed(method, "forget"), args, kwargs)))
 
 
 def _forget(
-    what: _Method, args: tuple[Any, ...], kwargs: dict[str, Any]
+    what: Handed, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Generator[Ask, Any, bool]:
     values, cause = what.values(args, kwargs), Cause("forget")
     with seen_operation(cause, what.plan.label) as seen:
@@ -305,7 +170,7 @@ def _tables(what: Any, operation: str) -> list[Table]:
             f"{operation} takes a proxy or a cached method, not {what!r}; a whole cache is emptied "
             "by its clear()"
         )
-    handle, owner = _handed(what, operation, "a proxy, or ")
+    handle, owner = handed(what, operation, "a proxy, or ")
     return [handle.table(owner)]
 
 
@@ -325,20 +190,20 @@ def peek(method: Any, /, *args: Any, **kwargs: Any) -> Any:
     >>> pussycache.peek(users.get, 7), users.get(7), pussycache.peek(users.get, 7)
     (MISSING, 'ada', 'ada')
     """
-    return carry(_peek(_Method(method, "peek"), args, kwargs))
+    return carry(_peek(Handed(method, "peek"), args, kwargs))
 
 
-def _peek(what: _Method, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Generator[Ask, Any, Any]:
+def _peek(what: Handed, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Generator[Ask, Any, Any]:
     values = what.values(args, kwargs)
     if what.ids is None:
         value = yield from what.remembered(what.plan, values)
-        return MISSING if value is _NOTHING or type(value) is Remembered else value
+        return MISSING if value is NOTHING or type(value) is Remembered else value
     found = {}
     for one in what.wanted(what.ids, values):
         if isinstance(one, Exception):
             return MISSING
         value = yield from what.remembered(what.ids.plan, one.values)
-        if value is _NOTHING or (type(value) is Remembered and not value.absence):
+        if value is NOTHING or (type(value) is Remembered and not value.absence):
             return MISSING
         if value is not MISSING and type(value) is not Remembered:
             found[one.id] = value
@@ -351,7 +216,7 @@ def refresh(method: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
     Meanwhile others are answered with what is remembered. For an async method, await the result. Of
     a method for many ids, all are loaded, in one call.
     """
-    what = _Method(method, "refresh")
+    what = Handed(method, "refresh")
     values = what.values(args, kwargs)
     if what.ids is None:
         start = reload if what.far is None else what.far.reload
@@ -373,7 +238,7 @@ def refresh(method: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
 
 def bypass(method: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
     """Call the bare method: the cache is neither asked nor told."""
-    what = _Method(method, "bypass")
+    what = Handed(method, "bypass")
     result: R = what.handle.call(what.owner)(*args, **kwargs)
     return result
 
@@ -392,18 +257,18 @@ def put(method: Callable[P, Any], value: Any, /, *args: P.args, **kwargs: P.kwar
     >>> pussycache.put(users.get, "grace", 7), users.get(7)
     (True, 'grace')
     """
-    return bool(carry(_put(_Method(method, "put"), value, args, kwargs)))
+    return bool(carry(_put(Handed(method, "put"), value, args, kwargs)))
 
 
 def _put(
-    what: _Method, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    what: Handed, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Generator[Ask, Any, bool]:
     values = what.values(args, kwargs)
     with seen_operation(Cause("put"), what.plan.label):
         return bool((yield from _put_all(what, value, values)))
 
 
-def _put_all(what: _Method, value: Any, values: tuple[Any, ...]) -> Generator[Ask, Any, bool]:
+def _put_all(what: Handed, value: Any, values: tuple[Any, ...]) -> Generator[Ask, Any, bool]:
     if what.ids is None:
         return bool((yield from what.put(what.plan, values, value)))
     if not isinstance(value, Mapping):
@@ -432,12 +297,12 @@ def explain(method: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> E
     >>> print(pussycache.explain(users.get, 7))
     dict.get: miss, never-cached
     """
-    explained: Explanation = carry(_explain(_Method(method, "explain"), args, kwargs))
+    explained: Explanation = carry(_explain(Handed(method, "explain"), args, kwargs))
     return explained
 
 
 def _explain(
-    what: _Method, args: tuple[Any, ...], kwargs: dict[str, Any]
+    what: Handed, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Generator[Ask, Any, Explanation]:
     values = what.values(args, kwargs)
     if what.ids is None:
@@ -517,7 +382,7 @@ def writing(method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Iterato
 
 async def aforget(method: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> bool:
     """As `forget`."""
-    return bool(await acarry(_forget(_Method(method, "forget"), args, kwargs)))
+    return bool(await acarry(_forget(Handed(method, "forget"), args, kwargs)))
 
 
 async def aforget_all(what: object, /) -> None:
@@ -538,7 +403,7 @@ async def apeek(
 async def apeek(method: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | Missing: ...
 async def apeek(method: Any, /, *args: Any, **kwargs: Any) -> Any:
     """As `peek`."""
-    return await acarry(_peek(_Method(method, "peek"), args, kwargs))
+    return await acarry(_peek(Handed(method, "peek"), args, kwargs))
 
 
 async def _awaited(result: Any) -> Any:
@@ -571,12 +436,12 @@ async def abypass(method: Any, /, *args: Any, **kwargs: Any) -> Any:
 
 async def aput(method: Callable[P, Any], value: Any, /, *args: P.args, **kwargs: P.kwargs) -> bool:
     """As `put`."""
-    return bool(await acarry(_put(_Method(method, "put"), value, args, kwargs)))
+    return bool(await acarry(_put(Handed(method, "put"), value, args, kwargs)))
 
 
 async def aexplain(method: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Explanation:
     """As `explain`."""
-    explained: Explanation = await acarry(_explain(_Method(method, "explain"), args, kwargs))
+    explained: Explanation = await acarry(_explain(Handed(method, "explain"), args, kwargs))
     return explained
 
 
