@@ -10,7 +10,6 @@ import os
 import time
 from collections import deque
 from collections.abc import Mapping
-from contextlib import suppress
 from sys import modules
 from threading import current_thread
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -193,11 +192,14 @@ class History:
     most, are noted most briefly: the time stands before the first of those in one second.
     """
 
-    __slots__ = ("_events", "_evicted", "_room", "evicted")
+    __slots__ = ("_before", "_evicted", "_half", "_later", "evicted")
 
     def __init__(self, room: int = 4096) -> None:
-        self._events: dict[int, _Noted] = {}
-        self._room = room
+        # In two parts, the older of which goes as a whole: to take the first of one dictionary
+        # each time is to step over all that were taken before.
+        self._before: dict[int, _Noted] = {}
+        self._later: dict[int, _Noted] = {}
+        self._half = room // 2
         self._evicted: deque[float] = deque(maxlen=room)
         # Called with key and table as one number, for each entry thrown out to make room, and with
         # the time, a float. What is noted otherwise stands in between as a complement, so that the
@@ -218,24 +220,22 @@ class History:
         :param detail: what else there is to say; made a text of when somebody asks for it.
         :param when: the time of day, if that is not now.
         """
-        events = self._events
         try:
             place = hash(key) ^ table
         except Exception:
             # An argument that cannot be hashed any more: there is nothing to find it by.
             return
-        events.pop(place, None)
+        events = self._later
+        if len(events) >= self._half:
+            # Where two threads do this at one moment, some are forgotten earlier.
+            self._before, self._later = events, (events := {})
         events[place] = (reason, cause, time.time() if when is None else when, detail)
         self._evicted.append(~place)
-        if len(events) > self._room:
-            # Another thread may be tidying up at the same moment; then it makes the room.
-            with suppress(KeyError, RuntimeError, StopIteration):
-                del events[next(iter(events))]
 
     def since(self, when: float) -> list[Cause]:
         """Return what has made calls wrong since then, each cause once, as far as remembered."""
         found: dict[int, Cause] = {}
-        for reason, cause, _, _ in list(self._events.values()):
+        for reason, cause, _, _ in [*self._before.copy().values(), *self._later.copy().values()]:
             if cause is not None and reason == "invalidated" and cause.when >= when:
                 found[id(cause)] = cause
         return list(found.values())
@@ -251,7 +251,8 @@ class History:
                 return EVICTED, None, _time_of(told, at), None
             if told[at] == ~place:
                 break
-        reason, cause, when, detail = self._events.get(place, _NOTHING)
+        noted = self._later.get(place) or self._before.get(place, _NOTHING)
+        reason, cause, when, detail = noted
         return reason, cause, when, None if detail is None else str(detail)
 
 
