@@ -5,25 +5,30 @@ The order of things in the whole of a write is said in engine/writes.py.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pussycache.cache.shared.authors import signed
 from pussycache.cache.shared.loosely import loosely
 from pussycache.cache.shared.raised import Raised, Target
-from pussycache.cache.shared.spreading import spread
+from pussycache.cache.shared.spreading import heard, spread
 from pussycache.cache.shared.unique import unique
 from pussycache.engine.asking import Ask
 from pussycache.errors import BackendUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
     from pussycache.cache.shared.places import Places
     from pussycache.cache.shared.tier import Tier
+    from pussycache.cache.wire import Packed
     from pussycache.engine.entry import Cause
     from pussycache.engine.fences import Fence
 
 __all__ = ["lifting", "raising", "replacing", "targets_of"]
+
+_NOBODY: Final = b"nobody"
+"""The writer of a write that is in no list."""
+_MOST: Final = 100
 
 
 def targets_of(places: Places, fence: Fence) -> tuple[Target, ...]:
@@ -84,10 +89,10 @@ def replacing(tier: Tier, targets: tuple[Target, ...], cause: Cause) -> Generato
 
     :raises BackendUnavailable: if the server does not answer, and the cache refuses to write then.
     """
-    raised = Raised(unique(), targets, author=signed(cause))
+    author = signed(cause)
     told = False
     try:
-        for key, commands in tier.together(raised.end()):
+        for key, commands in _at_once(tier, targets, author):
             seen = yield from spread(tier, key, commands)
             if not tier.has_done(seen):
                 if tier.refuses:
@@ -101,7 +106,21 @@ def replacing(tier: Tier, targets: tuple[Target, ...], cause: Cause) -> Generato
     finally:
         # Also when it is interrupted.
         if not told:
-            tier.put_off(raised)
+            tier.put_off(Raised(unique(), targets, author=author))
+
+
+def _at_once(
+    tier: Tier, targets: tuple[Target, ...], author: bytes
+) -> Sequence[tuple[bytes, Packed]]:
+    """Return what replaces generations: for one author always the same, which is kept packed."""
+    found = tier.replacements.get((targets, author))
+    if found is None:
+        raised = Raised(_NOBODY, targets, author=author)
+        found = [(key, heard(tier, some)) for key, some in tier.together(raised.end())]
+        if len(tier.replacements) >= _MOST:
+            tier.replacements = {}
+        tier.replacements[targets, author] = found
+    return found
 
 
 def lifting(tier: Tier, raised: Raised) -> Generator[Ask, Any, None]:

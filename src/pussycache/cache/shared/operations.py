@@ -13,7 +13,7 @@ from pussycache.cache.shared.authors import LASTING, marked, signed
 from pussycache.cache.shared.consulting import UNKNOWN_RULE, known, named
 from pussycache.cache.shared.landing import tagged
 from pussycache.cache.shared.reading import ABSENT, BYPASS, HIT
-from pussycache.cache.shared.spreading import spread
+from pussycache.cache.shared.spreading import heard, spread
 from pussycache.engine.asking import NOWHERE
 from pussycache.engine.staleness import SPENT
 from pussycache.errors import BackendUnavailable
@@ -80,7 +80,7 @@ class Shared:
             (b"SET", reading.bucket.told_at(reading.entry), author, b"PX", LASTING),
             reading.told(),
         ]
-        seen = yield from spread(table.tier, reading.entry, commands)
+        seen = yield from spread(table.tier, reading.entry, heard(table.tier, commands))
         if seen is None or isinstance(seen[0][-1], Exception):
             raise _unreachable(f"{plan.label} was not forgotten", table, reading)
         if verdict.kind == HIT:
@@ -118,7 +118,7 @@ class Shared:
             header, told = reading.replaced(verdict.header)
             entry = tier.sealer.seal(reading.entry, header, written.payload)
             commands += [*reading.noted(), (b"SET", reading.entry, entry, *until), told]
-        seen = yield from spread(tier, reading.entry, commands)
+        seen = yield from spread(tier, reading.entry, heard(tier, commands))
         if seen is None or isinstance(seen[0][-1], Exception):
             raise _unreachable(f"the value of {plan.label} was not stored", table, reading)
         return written is not None

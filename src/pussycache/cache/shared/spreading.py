@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from pussycache.cache.wire import Packed
 from pussycache.engine.asking import Ask
 
 if TYPE_CHECKING:
@@ -16,22 +17,22 @@ if TYPE_CHECKING:
 
     from pussycache.cache.shared.tier import Seen, Tier
 
-__all__ = ["SPREAD", "spread"]
+__all__ = ["SPREAD", "heard", "spread"]
 
 SPREAD: Final[tuple[tuple[bytes], ...]] = ((b"PING",),)
 """Asked after what is done in one step: by its reply, those have been sent word."""
 
 
-def spread(
-    tier: Tier, key: bytes, commands: Sequence[tuple[Any, ...]]
-) -> Generator[Ask, Any, Seen | None]:
+def heard(tier: Tier, commands: Sequence[tuple[Any, ...]]) -> Packed:
+    """Return commands for `spread`: before them it is asked whether there is somebody to hear."""
+    return Packed(commands if tier.near is None else [(b"PUBSUB", b"NUMSUB", tier.near), *commands])
+
+
+def spread(tier: Tier, key: bytes, commands: Packed) -> Generator[Ask, Any, Seen | None]:
     """Have commands carried out, and see that word of it has been sent; return the replies."""
-    if tier.near is None:
-        alone: Seen | None = yield Ask(tier, key, commands)
-        return alone
-    seen: Seen | None = yield Ask(tier, key, [(b"PUBSUB", b"NUMSUB", tier.near), *commands])
-    if seen is None:
-        return None
+    seen: Seen | None = yield Ask(tier, key, commands)
+    if seen is None or tier.near is None:
+        return seen
     (count, *replies), replication = seen
     # Whoever is not allowed to ask takes it that there is somebody.
     if type(count) is not list or count[1]:

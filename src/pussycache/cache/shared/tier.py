@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pussycache.cache.shared.places import Places
     from pussycache.cache.shared.raised import Command, Raised
     from pussycache.cache.shared.wakes import Wakes
-    from pussycache.cache.wire import Facts, Server
+    from pussycache.cache.wire import Facts, Packed, Server
     from pussycache.engine.asking import Far
 
 __all__ = ["Seen", "Tier"]
@@ -95,6 +95,8 @@ class Tier:
         self._lock = threading.Lock()
         self.departed: Departed = Departed(threading.RLock())
         self.recent = Recent()
+        self.replacements: dict[Any, Sequence[tuple[bytes, Packed]]] = {}
+        """What makes generations others that nothing happens in meanwhile: see fences.py."""
         self._pending: dict[bytes, Raised] = {}
         self._known: dict[bytes | None, bytes] = {}
         self.trusted = True
@@ -166,16 +168,18 @@ class Tier:
 
     def together(self, commands: Sequence[Command]) -> list[tuple[bytes, list[tuple[Any, ...]]]]:
         """Return commands in as few round trips as may be: one, or one for each node's part."""
-        parts: dict[bytes, list[tuple[Any, ...]]] = {}
+        parts: list[tuple[bytes, list[tuple[Any, ...]]]]
         if self.buckets == 1 and commands:
-            parts[commands[0][0]] = [command for _, command in commands]
+            parts = [(commands[0][0], [command for _, command in commands])]
         else:
+            of: dict[bytes, list[tuple[Any, ...]]] = {}
             for key, command in commands:
-                parts.setdefault(key, []).append(command)
+                of.setdefault(key, []).append(command)
+            parts = list(of.items())
         if self._replicated:
-            for part in parts.values():
+            for _, part in parts:
                 part.append(_REPLICATED)
-        return list(parts.items())
+        return parts
 
     def has_done(self, seen: Seen | None) -> bool:
         """Whether the server has carried out what belongs together, and a replica has it, too."""
