@@ -470,7 +470,7 @@ def test_batches_that_overlap_load_each_id_once(side, gate, spawn, joined, until
     settled(until)
 
 
-def test_close_lets_callers_load_anew(side, gate, spawn):
+def test_close_lets_callers_load_anew(side, gate, spawn, until):
     """Who waits for a batch that `close` has ended loads again."""
     proxy = side.wrapped(timeout=LONG)
     proxy.act = gate.hold
@@ -479,6 +479,7 @@ def test_close_lets_callers_load_anew(side, gate, spawn):
     proxy.act = lambda: None
     pussycache.cache_of(proxy).close()
     assert waiting.result() == {1: 2, 2: 2}
+    settled(until)
 
 
 def test_inside_a_write_a_batch_runs_where_it_is_called():

@@ -63,7 +63,7 @@ def forked(function):
         warnings.simplefilter("ignore", DeprecationWarning)
         child = multiprocessing.get_context("fork").Process(target=function)
         child.start()
-    child.join(10)
+    child.join(60)
     ended_well = child.exitcode == 0
     child.kill()
     child.join()

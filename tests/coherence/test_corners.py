@@ -160,13 +160,13 @@ def test_finalizers_run_outside_the_lock():
     with lock:
         writer = threading.Thread(target=pussycache.forget_all, args=(proxy,))
         writer.start()
-        assert inside.wait(5)
+        assert inside.wait(25)
         reader = threading.Thread(target=proxy.read, args=(2,))
         reader.start()
         # Well before the finalizer gives up.
-        reader.join(3)
+        reader.join(25)
         stuck = reader.is_alive()
-    writer.join(10)
+    writer.join(60)
     assert not stuck
 
 
@@ -183,7 +183,7 @@ def test_a_policy_that_calls_the_method_it_is_for():
     done = []
     thread = threading.Thread(target=lambda: done.append(proxy.read()), daemon=True)
     thread.start()
-    thread.join(5)
+    thread.join(60)
     assert done == ["old"]
     assert asked == ["old"]
 

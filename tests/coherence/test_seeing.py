@@ -61,16 +61,16 @@ def test_expired():
         proxy.get(1)
         clock.advance(60)
 
-        def expired():
-            before = datetime.now(UTC)
+        def expired(before):
             explained = why(proxy)
             assert explained.reason == "expired"
             when, about = explained.when + timedelta(seconds=50), timedelta(milliseconds=1)
             return before - about <= when <= datetime.now(UTC) + about
 
-        assert expired()
+        assert expired(datetime.now(UTC))
+        before = datetime.now(UTC)
         assert len(cache) == 0
-        assert expired()
+        assert expired(before)
 
 
 @pytest.mark.parametrize("rule", ["get", Forget("get", "key"), "*"], ids=str)

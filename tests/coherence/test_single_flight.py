@@ -491,7 +491,7 @@ def test_a_forked_child_does_not_wait_for_its_parents_load(gate, spawn):
         warnings.simplefilter("ignore", DeprecationWarning)
         child = multiprocessing.get_context("fork").Process(target=proxy.read, args=(1,))
         child.start()
-    child.join(5)
+    child.join(60)
     came_back = child.exitcode == 0
     child.kill()
     child.join()
@@ -539,7 +539,7 @@ def test_a_forked_child_does_not_wait_for_its_parents_write(rule, gate, spawn):
         warnings.simplefilter("ignore", DeprecationWarning)
         process = multiprocessing.get_context("fork").Process(target=child)
         process.start()
-    process.join(5)
+    process.join(60)
     ended_well = process.exitcode == 0
     process.kill()
     process.join()

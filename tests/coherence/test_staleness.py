@@ -33,7 +33,10 @@ RULES = pytest.mark.parametrize("rule", ["read", Forget("read", "key")], ids=["m
 
 def renewed(proxy, until, count=1):
     """Wait until so many refreshes have ended."""
-    until(lambda: pussycache.info(proxy.read).refreshes == count, "nothing was refreshed")
+    until(
+        lambda: pussycache.info(proxy.read).refreshes == count and not background._under_way,
+        "nothing was refreshed",
+    )
 
 
 # stale_for

@@ -249,7 +249,10 @@ def test_progress_is_for_terminals(tty, monkeypatch, capsys):
     stream = Stream()
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setattr(crowd, "EARLY", 0)
-    assert stress.main(["--seconds", "0.05", "--threads", "1", "--tasks", "0"]) == 0
+    # Not over before it was looked at once.
+    looks = iter([False, True])
+    monkeypatch.setattr(stress, "run", lambda *given: crowd.run(*given, over=lambda: next(looks)))
+    assert stress.main(["--seconds", "60", "--threads", "1", "--tasks", "0"]) == 0
     said = stream.getvalue()
     if tty:
         assert "s to go" in said

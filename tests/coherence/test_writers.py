@@ -117,8 +117,13 @@ def test_a_load_begun_during_a_write_is_not_stored_after_it(rule, gate, spawn):
             return value
 
     proxy = shelf(rule, target=Slow())
-    loading = proxy.write(1, lambda: spawn(proxy.read, 1))
-    gate.reached()
+
+    def during():
+        loading = spawn(proxy.read, 1)
+        gate.reached()
+        return loading
+
+    loading = proxy.write(1, during)
     assert proxy.read(1) == 2
     gate.open()
     assert loading.result() == 1
@@ -560,7 +565,7 @@ def test_operations_while_a_write_runs(rule):
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_a_refresh_that_outlasts_a_write(rule, gate, spawn):
+def test_a_refresh_that_outlasts_a_write(rule, new_gate, spawn):
     """A refresh that began before or during a write is not kept after it."""
 
     class Slow(Shelf):
@@ -571,13 +576,18 @@ def test_a_refresh_that_outlasts_a_write(rule, gate, spawn):
             return value
 
     for before in (True, False):
-        proxy = shelf(rule, target=Slow())
-        if before:
-            refreshing = spawn(pussycache.refresh, proxy.read, 1)
+        gate, proxy = new_gate(), shelf(rule, target=Slow())
+
+        def refresh(gate=gate, proxy=proxy):
+            running = spawn(pussycache.refresh, proxy.read, 1)
             gate.reached()
+            return running
+
+        if before:
+            refreshing = refresh()
             proxy.write(1)
         else:
-            refreshing = proxy.write(1, lambda p=proxy: spawn(pussycache.refresh, p.read, 1))
+            refreshing = proxy.write(1, refresh)
         gate.open()
         refreshing.result()
         assert pussycache.peek(proxy.read, 1) is MISSING or proxy.read(1) != 1
@@ -792,7 +802,7 @@ def test_a_write_that_holds_a_lock_reads_what_a_load_waits_for_the_lock_to_read(
             if self.first:
                 self.first = False
                 loading.hold()
-            if not self.lock.acquire(timeout=3):
+            if not self.lock.acquire(timeout=20):
                 raise TimeoutError
             try:
                 return key
@@ -831,7 +841,7 @@ def test_a_write_that_holds_a_lock_does_not_wait_for_a_load_of_its_own_call(new_
         def read(self, key):
             if not self.lock._is_owned():
                 loading.hold()
-            if not self.lock.acquire(timeout=3):
+            if not self.lock.acquire(timeout=20):
                 raise TimeoutError
             try:
                 return key

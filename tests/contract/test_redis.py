@@ -36,7 +36,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
 class TestRedisCache(CacheContract):
     """A `RedisCache` does what every cache must do, on Valkey and on Redis."""
 
-    margin = 2
+    margin = 8
 
     @pytest.fixture(autouse=True)
     def _server(self, server: RunningServer) -> Iterator[None]:
@@ -98,7 +98,7 @@ def primaries(cluster: RunningCluster) -> list[RunningServer]:
 class TestRedisCacheInACluster(CacheContract):
     """So it does in a cluster, with and without entries in the process."""
 
-    margin = 2
+    margin = 8
 
     @pytest.fixture(autouse=True)
     def _cluster(self, cluster: RunningCluster, local: bool) -> Iterator[None]:

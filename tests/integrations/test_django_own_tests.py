@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +29,14 @@ EXCLUDED = (
     "test_caches_set_with_timeout_as_none_set_non_expiring_key",
     "test_caches_with_unset_timeout_set_expiring_key",
 )
+
+# What is to be there still after two seconds has one second more: a busy machine takes that.
+LONGER = {
+    "cache_page(3)": "cache_page(60)",
+    "cache_page(3, ": "cache_page(60, ",
+    '            3, cache="default"': '            60, cache="default"',
+    "(1, 3),  # max_age <": "(1, 60),  # max_age <",
+}
 
 SYNC = [
     "cache.suite_of_django.CacheBackendTests",
@@ -76,8 +85,12 @@ def source():
     if not found:
         folder.mkdir(parents=True, exist_ok=True)
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-        what = ["--no-binary", "django", "--no-deps", "--dest", folder, f"django=={VERSION}"]
-        run = subprocess.run([*pip, *what], capture_output=True, text=True, timeout=300)
+        # Apart, and then in one step: another run may be looking for it.
+        with tempfile.TemporaryDirectory(dir=folder) as own:
+            what = ["--no-binary", "django", "--no-deps", "--dest", own, f"django=={VERSION}"]
+            run = subprocess.run([*pip, *what], capture_output=True, text=True, timeout=300)
+            for made in Path(own).glob(f"[Dd]jango-{VERSION}.tar.gz"):
+                made.replace(folder / made.name)
         found = list(folder.glob(f"[Dd]jango-{VERSION}.tar.gz"))
         if run.returncode or not found:
             problem = f"Django's source release could not be had:\n{run.stderr}"
@@ -102,6 +115,9 @@ def tests(tmp_path_factory):
             for excluded in EXCLUDED:
                 assert f"def {excluded}" in text
                 text = text.replace(f"def {excluded}", f"def excluded_{excluded}")
+            for told, longer in LONGER.items():
+                assert told in text
+                text = text.replace(told, longer)
         file.write_text(text, encoding="utf-8")
     shutil.copy(HERE / "suite_of_django.py", tests / "cache")
     (tests / "settings_of_django.py").write_text(

@@ -53,6 +53,8 @@ def process(server):
 
     yield process
     for cache in made:
+        # Whoever is delivering just now would owe it again.
+        cache._tier.keeper.close()
         cache._tier._pending.clear()
         cache.close()
 

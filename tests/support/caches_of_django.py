@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from memcached import RunningMemcached
-from servers import RunningServer
+from servers import PATIENCE, RunningServer
 
 PLAIN = "django.core.cache.backends."
 STORES = ("locmem", "file", "database", "memcached", "redis")
@@ -42,7 +42,8 @@ def settings_of(name: str, request: pytest.FixtureRequest) -> dict[str, Any]:
         return {"BACKEND": f"{PLAIN}memcached.PyMemcacheCache", "LOCATION": location}
     if name == "redis":
         url = request.getfixturevalue("redis_server").url
-        return {"BACKEND": f"{PLAIN}redis.RedisCache", "LOCATION": url}
+        waiting = {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
+        return {"BACKEND": f"{PLAIN}redis.RedisCache", "LOCATION": url, "OPTIONS": waiting}
     if name == "pussycache":
         return {"BACKEND": "pussycache.contrib.django.CacheBackend", "LOCATION": "tests"}
     return {"BACKEND": f"{PLAIN}locmem.LocMemCache", "LOCATION": "of these tests"}

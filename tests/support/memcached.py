@@ -4,6 +4,7 @@ here.
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
@@ -67,6 +68,8 @@ class RunningMemcached:
         """Let it hang for a block."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        # It stops when its first thread comes to it; until then the others answer.
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)
         try:
             yield
         finally:

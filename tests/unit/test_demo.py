@@ -338,6 +338,10 @@ def test_ctrl_c_cleans_up(tmp_path):
         "import signal, sys\n"
         # A test run in the background may have told its children to ignore Ctrl-C.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        # It is not over before that.
+        "import time\n"
+        "from pussycache.demo import comparison\n"
+        "comparison.questions_for = lambda library: time.sleep(60)\n"
         "from pussycache.cli import main\n"
         "sys.exit(main(['demo']))\n"
     )

@@ -18,6 +18,7 @@ from pussycache.testing.trial import Trial
 __all__ = ["changed_later"]
 
 _RETURNS: Final = 1.0  # seconds in which a write returns that does not wait for its thread
+_ARRIVES: Final = 10.0  # seconds until a thread that was started has come to its first step
 _HELD: Final = 2.0  # seconds that a thread is held at most: a read may be waiting for it
 _POOL: Final = 1.0  # seconds given to a thread that does not end, as those of pools do not
 
@@ -90,7 +91,7 @@ class _Caught:
         new = [thread for thread in threading.enumerate() if thread not in self._before]
         with self._arrived:
             self._arrived.wait_for(
-                lambda: all(one in self._threads or not one.is_alive() for one in new), _RETURNS
+                lambda: all(one in self._threads or not one.is_alive() for one in new), _ARRIVES
             )
         return any(thread.is_alive() for thread in self._threads)
 
