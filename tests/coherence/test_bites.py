@@ -165,7 +165,7 @@ def test_one_cache_for_threads_and_two_loops(new_gate, spawn):
         written[0].open()
 
     def thread():
-        asked[1].opened.wait(10)
+        asked[1].opened.wait(60)
         proxy.write("from a thread")
         written[1].open()
 
@@ -237,7 +237,7 @@ for key in range(50_000):
     proxy.read(key)
 for _ in range(2):  # one loads for ever, and one waits for it
     threading.Thread(target=proxy.read, args=("slow",), daemon=True).start()
-assert started.wait(10)
+assert started.wait(60)
 
 async def main():
     task = asyncio.ensure_future(proxy.aread(1))

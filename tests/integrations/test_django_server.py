@@ -237,7 +237,7 @@ def test_incr_is_one_step_and_keeps_the_timeout(server, process):
     barrier = threading.Barrier(4)
 
     def count():
-        barrier.wait(10)
+        barrier.wait(60)
         for _ in range(25):
             cache.incr("count")
 

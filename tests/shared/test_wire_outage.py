@@ -327,7 +327,7 @@ def scripted(reply: bytes, hello: bytes = HELLO % (5, b"7.0.0")) -> Iterator[str
         # close() alone does not wake a thread that accepts
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        thread.join(10)
+        thread.join(60)
 
 
 def test_interrupted_caller(server: Server, running: RunningServer) -> None:

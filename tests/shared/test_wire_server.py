@@ -214,7 +214,7 @@ def test_many_threads(running: RunningServer) -> None:
     start = threading.Barrier(16)
 
     def work(me: int) -> int:
-        start.wait(10)
+        start.wait(60)
         for i in range(100):
             text = f"{me}:{i}".encode()
             assert server.ask_one(None, b"ECHO", text)[0] == text

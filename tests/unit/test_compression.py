@@ -105,7 +105,7 @@ def test_threads(method):
 
     def work(number):
         payload = bytes([number]) * 3_000 + LONG
-        barrier.wait(10)
+        barrier.wait(60)
         for _ in range(300):
             if unpack(pack(payload)) != payload:
                 wrong.append(number)

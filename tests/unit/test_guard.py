@@ -619,7 +619,7 @@ def test_two_that_find_the_same_change(monkeypatch):
         def __str__(self):
             if threading.current_thread() in holding:
                 looking.set()
-                assert go_on.wait(10)
+                assert go_on.wait(60)
             return "held"
 
     class NdArray:
@@ -640,10 +640,10 @@ def test_two_that_find_the_same_change(monkeypatch):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         thread.start()
-        assert looking.wait(10)
+        assert looking.wait(60)
         got.append(source.get())
         go_on.set()
-        thread.join(10)
+        thread.join(60)
     assert not thread.is_alive()
     assert len(caught) == 1
     assert got[0] is got[1]
@@ -657,7 +657,7 @@ def test_who_waited_for_the_load():
 
     def make():
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         return []
 
     source = wrapped(make)
@@ -665,13 +665,13 @@ def test_who_waited_for_the_load():
     got = []
     threads = [threading.Thread(target=lambda: got.append(source.get())) for _ in range(2)]
     threads[0].start()
-    assert begun.wait(10)
+    assert begun.wait(60)
     threads[1].start()
     while not any(list(table.flights.values())):
         assert threads[1].is_alive()
     go_on.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert got[0] is got[1]
     got[0].append(1)
     with pytest.warns(MutatedValueWarning):

@@ -616,7 +616,7 @@ def test_a_codec_is_shared_by_threads():
 
     def work(number):
         value = [User(f"{number}", Address("x" * number)), (number, {number})] * 5
-        barrier.wait(10)
+        barrier.wait(60)
         for _ in range(200):
             if came_back(value) != value:
                 wrong.append(number)
