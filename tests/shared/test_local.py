@@ -58,6 +58,8 @@ class TestHits:
     @pytest.mark.parametrize("mode", ["poll", "listener"])
     def test_asks_nobody(self, processes: Processes, mode: str) -> None:
         """The second hit in a process is answered without asking the server."""
+        # The making of a generation is heard of: here it is made before anybody listens.
+        processes.other().get(1)
         one, two = processes.local(mode), processes.local(mode)
         settled(processes.server, one, 1)
         settled(processes.server, two, 1)
@@ -580,6 +582,19 @@ class TestLinks:
         users.get(1)
         assert asked(processes.server) == before + 1
         assert link_of(cache) is link
+
+    def test_closed_while_it_is_looked_at(
+        self, processes: Processes, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A link that its thread closes just when it is to be looked at is no error of a call."""
+        cache = processes.cache(local=MemoryCache(), coherence="listener")
+        users = wrapped(cache)
+        users.get(1)
+        with monkeypatch.context() as patched:
+            patched.setattr(type(link_of(cache)), "fileno", lambda link: -1)
+            cache._nearby.links._settle()  # type: ignore[union-attr]
+        assert cache._nearby.links.watch.until < 0  # type: ignore[union-attr]
+        assert users.get(1) == 0
 
     def test_interrupted(self, processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
         """A signal between reading and dropping leaves nothing behind that could be served."""

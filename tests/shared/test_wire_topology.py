@@ -175,8 +175,11 @@ def test_sentinels_fail_over(ask: Callable[..., Any], changing_sentinels: Runnin
     _, before = ask(server, None, [(b"SET", b"k", b"v"), (b"WAIT", 1, 10_000)])
     old = changing_sentinels.primary()
     changing_sentinels.fail_over()
-    assert old.do("ROLE")[0] == b"master"
     now[0] = 1.1
+    # To look which one it is takes no turn away.
+    known = server.node_of(b"k")
+    assert known is not None
+    assert known.place.port == old.port
     replies, after = ask(server, None, [(b"SET", b"j", b"w"), (b"GET", b"k")], repeatable=True)
     assert replies == [b"OK", b"v"]
     assert after.replication_id != before.replication_id

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Store", "show_server", "store"]
 
+_TIMEOUT = 2.0
+"""Seconds to wait for the server."""
+
 
 def show_server(
     url: str,
@@ -95,7 +98,7 @@ def store(url: str, prefix: str) -> Iterator[Store]:
     from pussycache.cache.shared.places import readable
     from pussycache.cache.wire import Address, Server
 
-    server = Server(Address.parse(url), timeout=2.0)
+    server = Server(Address.parse(url), timeout=_TIMEOUT)
     try:
         yield Store(Nodes(server), readable(prefix))
     finally:

@@ -164,7 +164,11 @@ class Links:
         for node in [node for node, link in links.items() if link.lost]:
             del links[node]
         self.watch.until = -math.inf
-        self.watch.look_at([link.fileno() for link in links.values()])
+        try:
+            self.watch.look_at([link.fileno() for link in links.values()])
+        except (OSError, ValueError):
+            # The thread that listens has closed one just now, and dropped what was kept.
+            return
         self.watch.until = min([link.good_until for link in links.values()], default=-math.inf)
 
     # What they say.

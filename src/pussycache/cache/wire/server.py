@@ -167,7 +167,10 @@ class Server:
 
     def node_of(self, key: bytes) -> Node | None:
         """Return the server that has a key, as far as is known without asking."""
-        return self._find(key)
+        if isinstance(self._topology, Cluster):
+            return self._find(key)
+        # Not found: whoever is to look for it anew is told so by that, and once.
+        return next(iter(self._topology.primaries()), None)
 
     def ask_node(
         self, node: Node, commands: Sequence[Command], *, repeatable: bool = False
