@@ -17,14 +17,6 @@ django.setup()
 PATIENCE = 60
 
 
-@pytest.fixture(autouse=True)
-def lasting_leases(monkeypatch):
-    """Whoever loads keeps the lease for that, however long the machine takes."""
-    from pussycache.cache.shared.tier import Tier
-
-    monkeypatch.setattr(Tier, "lease_ms", 60_000)
-
-
 class Elsewhere:
     """Another thread, which does what it is told, one thing at a time."""
 

@@ -7,12 +7,19 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from servers import RunningServer
+from servers import PATIENCE, RunningServer
 
 import pussycache
 from pussycache import Forget, RedisCache
 from pussycache.cli import main
+from pussycache.see import server
 from pussycache.see.server import show_server
+
+
+@pytest.fixture(autouse=True)
+def patient_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command says itself how long it waits, and a busy machine takes longer."""
+    monkeypatch.setattr(server, "_TIMEOUT", float(PATIENCE))
 
 
 class Users:

@@ -145,10 +145,10 @@ def test_an_outage(running: RunningServer, down: RedisCache, heard: list[Any]) -
 
 
 def test_a_server_that_was_killed(
-    running: RunningServer, down: RedisCache, heard: list[Any]
+    running: RunningServer, cache: RedisCache, heard: list[Any]
 ) -> None:
     """A server that refuses connections is down, and up when it answers again."""
-    users = wrapped(down)
+    users = wrapped(cache)
     users.get(1)
     running.kill()
     users.get(1)

@@ -105,8 +105,7 @@ def test_a_promoted_replica_brings_no_tag_back(
     with before.client() as client:
         (_, _, ((_, port, _),)) = client.execute_command("ROLE")
     replica = next(node for node in cluster.nodes if node.port == int(port))
-    replica.do("CLUSTER", "FAILOVER")
-    eventually(lambda: cluster.owner(epoch) is replica, "a replica that has taken over")
+    cluster.take_over(replica, lambda: cluster.owner(epoch) is replica)
     with replica.client() as client:
         client.mset({key: value for key, value in had.items() if value[:1] == b"T"})
     assert had

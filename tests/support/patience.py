@@ -14,6 +14,7 @@ from servers import PATIENCE
 
 from pussycache import RedisCache
 from pussycache.cache.shared.links import Links
+from pussycache.cache.shared.tier import Tier
 from pussycache.cache.wire import Server
 
 BRIEF = 0.25
@@ -27,8 +28,10 @@ def patience() -> Iterator[None]:
         for made in (RedisCache.__init__, Server.__init__, Server.over.__func__):  # type: ignore[attr-defined]
             assert "timeout" in made.__kwdefaults__
             patched.setitem(made.__kwdefaults__, "timeout", PATIENCE)
-        # A process that was held up itself does not find what it keeps too old for that.
+        # A process that was held up itself does not find what it keeps too old for that, nor does
+        # it lose the lease of a load.
         patched.setitem(Links.__init__.__kwdefaults__, "silence", PATIENCE)
+        patched.setattr(Tier, "lease_ms", 1000 * PATIENCE)
         yield
 
 

@@ -6,6 +6,7 @@ its own, and ended by `stop`. What is tested has no place here.
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import signal
@@ -331,7 +332,9 @@ class RunningCluster:
                     engine,
                     *("--cluster-enabled", "yes"),
                     *("--cluster-port", str(self._buses[-1].number)),
-                    *("--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0"),
+                    *("--cluster-node-timeout", str(_SLOW_MS), "--repl-diskless-sync-delay", "0"),
+                    # However late: a replica that was held up may take over all the same.
+                    *("--cluster-replica-validity-factor", "0"),
                     *("--cluster-config-file", "nodes.conf", "--repl-ping-replica-period", "1"),
                     *options,
                 )
@@ -343,6 +346,9 @@ class RunningCluster:
         for node, bus in zip(self.nodes[1:], self._buses[1:], strict=True):
             self.nodes[0].do("CLUSTER", "MEET", "127.0.0.1", node.port, bus.number)
         eventually(lambda: all(self._known(node) == 6 for node in self.nodes), "six that know all")
+        for node in self.nodes:
+            # So long does a primary wait before it calls the cluster whole.
+            node.do("CONFIG", "SET", "cluster-node-timeout", 1000)
         for primary, replica in zip(self.nodes[:3], self.nodes[3:], strict=True):
             replica.do("CLUSTER", "REPLICATE", self.id_of(primary))
         eventually(lambda: all(map(self._is_ready, self.nodes)), "a cluster that is ready")
@@ -400,8 +406,8 @@ class RunningCluster:
         slot = redis.crc.key_slot(key)
         source = self.owner(key)
         target = next(n for n in self.nodes if n is not source and n.do("ROLE")[0] == b"master")  # type: ignore[index]
-        target.do("CLUSTER", "SETSLOT", slot, "IMPORTING", self.id_of(source))
-        source.do("CLUSTER", "SETSLOT", slot, "MIGRATING", self.id_of(target))
+        self._set_slot(target, slot, "IMPORTING", self.id_of(source))
+        self._set_slot(source, slot, "MIGRATING", self.id_of(target))
         keys = [only] if only else source.do("CLUSTER", "GETKEYSINSLOT", slot, 1000)
         if keys:
             source.do("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)  # type: ignore[misc]
@@ -414,7 +420,13 @@ class RunningCluster:
         slot, name = redis.crc.key_slot(key), self.id_of(target)
         others = [n for n in self.nodes if n.do("ROLE")[0] == b"master"]  # type: ignore[index]
         for node in [target, source, *others]:
-            node.do("CLUSTER", "SETSLOT", slot, "NODE", name)
+            self._set_slot(node, slot, "NODE", name)
+
+    @staticmethod
+    def _set_slot(node: RunningServer, slot: int, *how: str) -> None:
+        # Valkey has its replicas do it first; less than redis-py's own timeout of 5 s.
+        patient = ("TIMEOUT", 4500) if node.engine == "valkey" else ()
+        node.do("CLUSTER", "SETSLOT", slot, *how, *patient)
 
     def fail_over(self, key: bytes) -> None:
         """Have the replica of the key's primary take over, and wait until all know it."""
@@ -426,7 +438,6 @@ class RunningCluster:
             if node.do("ROLE")[0] == b"slave"  # type: ignore[index]
             and node.do("ROLE")[2] == before.port  # type: ignore[index]
         )
-        replica.do("CLUSTER", "FAILOVER")
         slot = redis.crc.key_slot(key)
 
         def is_so() -> bool:
@@ -440,7 +451,21 @@ class RunningCluster:
                 if n.process is not None
             )
 
-        eventually(is_so, "a replica that has taken over")
+        self.take_over(replica, is_so)
+
+    @staticmethod
+    def take_over(replica: RunningServer, is_so: Callable[[], object]) -> None:
+        """Have a replica take over, and wait until it has: an attempt is given up after 5 s."""
+        begun = -math.inf
+
+        def has_taken_over() -> object:
+            nonlocal begun
+            if time.monotonic() > begun + 6 and replica.do("ROLE")[0] == b"slave":  # type: ignore[index]
+                begun = time.monotonic()
+                replica.do("CLUSTER", "FAILOVER")
+            return is_so()
+
+        eventually(has_taken_over, "a replica that has taken over")
 
     def stop(self) -> None:
         """End them all."""

@@ -19,9 +19,8 @@ from servers import RunningServer
 
 import pussycache
 from pussycache import RedisCache
-from pussycache.cache import wire
 from pussycache.cli import main
-from pussycache.see import terminal
+from pussycache.see import server, terminal
 from pussycache.see.terminal import show_top
 
 PATIENCE = 60
@@ -30,9 +29,8 @@ PATIENCE = 60
 @pytest.fixture(autouse=True)
 def patient_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command says itself how long it waits, and a busy machine takes longer."""
-    made = wire.Server
-    monkeypatch.setattr(wire, "Server", lambda address, timeout: made(address, timeout=PATIENCE))
-    monkeypatch.setattr(terminal, "_TIMEOUT", float(PATIENCE))
+    for command in (server, terminal):
+        monkeypatch.setattr(command, "_TIMEOUT", float(PATIENCE))
 
 
 def test_one_table_of_a_page(users: Users, served: Any, capsys: pytest.CaptureFixture[str]) -> None:
