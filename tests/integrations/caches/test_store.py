@@ -5,6 +5,7 @@ with the others what is in the backend and nothing else.
 """
 
 import asyncio
+import gc
 import threading
 import time
 from contextlib import suppress
@@ -12,13 +13,16 @@ from contextlib import suppress
 import pytest
 from caches_of_django import left
 from django.core.cache.backends.base import BaseCache, memcache_key_warnings
-from prices import Price
+from django.db import connections
+from prices import Price, wrapped
 
 import pussycache
-from pussycache import MISSING, Cached, Forget, ForgetTag
+from pussycache import MISSING, Cached, DjangoCache, Forget, ForgetTag
 from pussycache.cache import forks
 from pussycache.cache.django_store import places
+from pussycache.cache.django_store.backend import Backend
 from pussycache.cache.names import encode_arguments
+from pussycache.cache.shared import keeper
 from pussycache.cache.shared.loosely import loosely
 from pussycache.engine import background
 
@@ -464,6 +468,25 @@ def brief_threads(monkeypatch, until):
     yield
     ours = ("pussycache-loads", "pussycache-keeper")
     until(lambda: not any(thread.name in ours for thread in threading.enumerate()))
+
+
+@pytest.mark.parametrize("backend", ["database"], indirect=True)
+def test_a_thread_of_a_dropped_cache_leaves_nothing_open(backend, amounts, until, monkeypatch):
+    """Where a cache was dropped and never closed, its thread closes its connections, too."""
+    monkeypatch.setattr(keeper, "_IDLE", 0.01)
+    left_open, leave = [], Backend.leave
+
+    def leaving(backend):
+        leave(backend)
+        left_open.append(any(one.connection is not None for one in connections.all(True)))
+
+    monkeypatch.setattr(Backend, "leave", leaving)
+    shelf = wrapped(amounts, DjangoCache(), bool)
+    shelf._cache._store._tier.keeper.release(b"pussycache:l:nobody's", b"lease")
+    del shelf
+    gc.collect()
+    until(lambda: left_open, "its thread does not end")
+    assert left_open == [False]
 
 
 @pytest.mark.usefixtures("brief_threads")

@@ -100,13 +100,16 @@ class DjangoTier(Tier):
 class _Keeper(Keeper):
     """A keeper whose thread leaves no connection open."""
 
+    def __init__(self, tier: DjangoTier) -> None:
+        super().__init__(tier)
+        # By then the tier may be gone.
+        self._backend = tier.backend
+
     def _run(self) -> None:
         try:
             super()._run()
         finally:
-            tier = self._tier()
-            if isinstance(tier, DjangoTier):
-                tier.backend.leave()
+            self._backend.leave()
 
 
 async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
