@@ -13,7 +13,8 @@ from redis.exceptions import ResponseError
 from servers import Certificates, RunningServer, eventually
 
 from pussycache import ConfigurationError
-from pussycache.cache.wire import Address, Script, Server, Unreachable
+from pussycache.cache.wire import Address, Script, Server, Unreachable, link
+from pussycache.cache.wire.handshake import Greeting
 
 ECHO = [b"\x00\xff\r\n$5\r\n", b"", b"*1\r\n", "snow ☃".encode(), bytes(range(256)) * 1000]
 MANY = 50
@@ -361,3 +362,25 @@ def test_fork_inside_a_loop(server: Server) -> None:
         await server.aclose()
 
     asyncio.run(main())
+
+
+def test_a_link_that_is_collected_says_nothing(
+    running: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that was dropped in a cycle is closed, and no socket warns of that."""
+    address = Address.parse(running.url)
+    gc.collect()
+    gc.disable()
+    try:
+        # Older than what has it: the collector comes to it first.
+        dialled = [link.dial(address.places[0], None, 20)]
+        with monkeypatch.context() as patched:
+            patched.setattr(link, "dial", lambda *given: dialled.pop())
+            greeting = Greeting(address.credentials, address.db, address.client_name)
+            cycle: list[object] = [link.Link(address.places[0], None, greeting, 20)]
+        cycle.append(cycle)
+        del cycle
+    finally:
+        gc.enable()
+    gc.collect()
+    eventually(lambda: connections(running) == 0, "a server without connections")

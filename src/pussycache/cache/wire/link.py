@@ -13,6 +13,7 @@ import socket
 import ssl
 import struct
 import sys
+import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -114,6 +115,7 @@ class Link:
     """
 
     __slots__ = (
+        "__weakref__",
         "_buffer",
         "_feed",
         "_gets",
@@ -136,6 +138,9 @@ class Link:
             self._socket = dial(place, tls, timeout)
         except OSError as error:
             raise not_connected(error, place) from None
+        # By itself a socket that is collected warns that it was not closed, and the collector may
+        # come to it before it comes to what has it. So it is kept until it has been closed.
+        weakref.finalize(self, self._socket.close).atexit = False
         reader = parser()
         self._buffer = bytearray(_ROOM)
         self._feed, self._gets = reader.feed, reader.gets
@@ -225,7 +230,7 @@ class Link:
             self._socket.close()
 
     def __del__(self) -> None:
-        # That of a cache which was dropped and not closed. By itself a socket warns of that.
+        # That of a cache which was dropped and not closed, also when the interpreter ends.
         try:  # noqa: SIM105 # when the interpreter ends, `suppress` may be gone
             self._socket.close()
         except (AttributeError, OSError):
