@@ -1,5 +1,6 @@
 """The local tier where the server is another one: a cluster's nodes, a promoted replica, a fork."""
 
+import math
 import os
 import sys
 import warnings
@@ -84,6 +85,56 @@ class TestFailover:
                 assert users.get(1) == 9
             other.set(1, 10)
             assert users.get(1) == 10
+        finally:
+            processes.close()
+
+    @pytest.mark.parametrize("mode", ["poll", "listener", "strict"])
+    def test_nobody_tells_the_old_one(
+        self, changing_sentinels: RunningSentinels, mode: str
+    ) -> None:
+        """Who only reads hears of another primary while the old one lives and does not know."""
+        sentinels, old = changing_sentinels, changing_sentinels.primary()
+        processes = Processes(old, sentinels.url)
+        try:
+            cache = processes.cache(None, local=MemoryCache(), coherence=mode)
+            # Who polls looks again whenever too much time has passed between two calls.
+            users = wrapped(alert(cache) if mode == "listener" else cache)
+            other = processes.other()
+            for _ in range(3):
+                users.get(1)
+            assert kept(users)
+            # For the old one it goes on as if nothing had happened.
+            old.do("ACL", "SETUSER", "default", "-replicaof", "-slaveof")
+            sentinels.fail_over()
+            other.set(1, 9)
+            eventually(lambda: other._cache.pending == 0, "the new primary was told")  # type: ignore[attr-defined]
+            eventually(lambda: users.get(1) == 9, "the sentinels were asked")
+            assert old.do("ROLE")[0] == b"master"  # type: ignore[index]
+            eventually(lambda: users.get(1) == 9 and kept(users), "it was kept again")
+            other.set(1, 10)
+            eventually(lambda: users.get(1) == 10, "the new primary said so")
+        finally:
+            processes.close()
+
+    def test_no_sentinel_answers(self, changing_sentinels: RunningSentinels) -> None:
+        """Where no sentinel answers, the primary that is known goes on, and what is kept of it."""
+        processes = Processes(changing_sentinels.primary(), changing_sentinels.url)
+        try:
+            users = processes.local()
+            other = processes.other()
+            for _ in range(3):
+                users.get(1)
+                other.get(2)
+            for sentinel in changing_sentinels.sentinels:
+                sentinel.kill()
+            links = users._cache._nearby.links  # type: ignore[attr-defined]
+            links._server._topology.good_until = links.watch.until = -math.inf
+            assert not links.quiet()
+            users.get(1)
+            assert links.quiet()
+            assert kept(users)
+            other.set(1, 9)
+            assert users.get(1) == 9
         finally:
             processes.close()
 

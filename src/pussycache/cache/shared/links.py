@@ -73,6 +73,7 @@ class Links:
         self._not_before: dict[Node, float] = {}
         self._was_heard = False
         self._threads: list[threading.Thread] = []
+        self._closing = threading.Event()
         forks.watch(self)
 
     def forget_others(self) -> None:
@@ -81,6 +82,7 @@ class Links:
         self.watch.look_at(())
         self.watch.until, self.watch.busy = -math.inf, False
         self._links, self._threads = {}, []
+        self._closing = threading.Event()
         told = self._told()
         if told is not None:
             told.changed(None)
@@ -142,16 +144,20 @@ class Links:
             self._links[node] = link
             self._settle()
             if self._has_thread:
-                args = link, self._told, self._silence / 2
-                name = "pussycache local"
-                thread = threading.Thread(target=_listen, args=args, name=name, daemon=True)
+                self._threads = [*filter(threading.Thread.is_alive, self._threads)]
+                half = self._silence / 2
                 try:
-                    thread.start()
+                    self._start(_listen, link, self._told, half)
+                    if self._server.known_until < math.inf:
+                        self._start(_confirm, link, weakref.ref(self), self._closing, half)
                 except RuntimeError:
                     # The interpreter is about to end.
                     link.close()
-                    return
-                self._threads = [*filter(threading.Thread.is_alive, self._threads), thread]
+
+    def _start(self, what: Callable[..., None], *args: object) -> None:
+        thread = threading.Thread(target=what, args=args, name="pussycache local", daemon=True)
+        thread.start()
+        self._threads.append(thread)
 
     async def aask(self, key: bytes) -> None:
         """As `ask`, without holding up the loop."""
@@ -169,7 +175,28 @@ class Links:
         except (OSError, ValueError):
             # The thread that listens has closed one just now, and dropped what was kept.
             return
-        self.watch.until = min([link.good_until for link in links.values()], default=-math.inf)
+        self.watch.until = self._good_until()
+
+    def _good_until(self) -> float:
+        until = min([link.good_until for link in self._links.values()], default=-math.inf)
+        return min(until, self._server.known_until)
+
+    def confirm(self) -> None:
+        """Have the sentinels asked if that is due, and see whether another server has taken over.
+
+        An old primary that lives goes on, and on its connection nothing tells.
+        """
+        if monotonic() > self._server.known_until:
+            self._server.confirm()
+        with self._lock:
+            self._leave_succeeded()
+            if any(link.lost for link in self._links.values()):
+                self._settle()
+
+    def _leave_succeeded(self) -> None:
+        for node, link in self._links.items():
+            if self._server.is_succeeded(node):
+                link.close()
 
     # What they say.
 
@@ -189,6 +216,7 @@ class Links:
             links = list(self._links.values())
             self.watch.busy = True
             try:
+                self._leave_succeeded()
                 good = [link.glance() for link in links]
             except BaseException:
                 # A signal, it may be between reading and dropping: nothing is known any more.
@@ -202,15 +230,17 @@ class Links:
             if any(link.lost for link in links):
                 self._settle()
             else:
-                self.watch.until = min([link.good_until for link in links], default=-math.inf)
+                self.watch.until = self._good_until()
         told = self._told()
         if told is not None:
             told.changes_are_known()
-        return bool(good) and all(good)
+        # Where sentinels are to be asked again, the call that is answered by the server does it.
+        return bool(good) and all(good) and monotonic() <= self._server.known_until
 
     def close(self) -> None:
         """Listen no more; what is kept is dropped."""
         self.is_closed = True
+        self._closing.set()
         with self._lock:
             links = list(self._links.values())
             self._links = {}
@@ -246,3 +276,18 @@ def _listen(link: Listening, told: weakref.ref[Heard], seconds: float) -> None:
     finally:
         # Whatever happened: nothing is served that nobody listens for.
         link.close()
+
+
+def _confirm(
+    link: Listening, links: weakref.ref[Links], closing: threading.Event, seconds: float
+) -> None:
+    """See for one connection that its server is still the sentinels' primary, in a thread.
+
+    Not in the one that listens: a sentinel that hangs must not hold up what is heard.
+    """
+    while not closing.wait(seconds) and not link.lost:
+        alive = links()
+        if alive is None:
+            return
+        alive.confirm()
+        del alive

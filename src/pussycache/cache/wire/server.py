@@ -5,8 +5,10 @@ It knows commands and replies, and nothing of what they mean.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from redis.exceptions import ResponseError
@@ -171,6 +173,26 @@ class Server:
             return self._find(key)
         # Not found: whoever is to look for it anew is told so by that, and once.
         return next(iter(self._topology.primaries()), None)
+
+    @property
+    def known_until(self) -> float:
+        """Until when, by `time.monotonic`, nobody needs to ask which server is the primary.
+
+        A connection to a cluster's node, or to a server without sentinels, finds it out by itself.
+        """
+        topology = self._topology
+        return topology.good_until if isinstance(topology, Sentinels) else math.inf
+
+    def is_succeeded(self, node: Node) -> bool:
+        """Whether sentinels have named another primary since; the old one may not know."""
+        topology = self._topology
+        return isinstance(topology, Sentinels) and node not in topology.primaries()
+
+    def confirm(self) -> None:
+        """Ask which server is the primary, if that is due; nothing is changed if nobody answers."""
+        if self._find(None) is None:
+            with suppress(Unreachable):
+                self._drive(self._topology.learn(None))
 
     def ask_node(
         self, node: Node, commands: Sequence[Command], *, repeatable: bool = False

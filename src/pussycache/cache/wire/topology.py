@@ -123,12 +123,13 @@ class Sentinels(_Several):
         self._service = service
         self._node = node
         self._primary: Node | None = None
-        self._good_until = -math.inf
+        self.good_until = -math.inf
+        """When they are to be asked again, by the clock."""
 
     def find(self, key: bytes | None) -> Node | None:
-        if self._clock() > self._good_until and self._primary is not None:
+        if self._clock() > self.good_until and self._primary is not None:
             # The others go on meanwhile.
-            self._good_until = self._clock() + CONFIRM_EVERY
+            self.good_until = self._clock() + CONFIRM_EVERY
             return None
         return self._primary
 
@@ -152,7 +153,7 @@ class Sentinels(_Several):
                 primary = before
             else:
                 primary = self._primary = self._node(place)
-            self._good_until = self._clock() + CONFIRM_EVERY
+            self.good_until = self._clock() + CONFIRM_EVERY
             # The one that answered is asked first next time.
             self._sentinels.remove(sentinel)
             self._sentinels.insert(0, sentinel)
