@@ -2,15 +2,35 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from memcached import RunningMemcached
+from redis import ConnectionPool
 from servers import PATIENCE, RunningServer
 
 PLAIN = "django.core.cache.backends."
 STORES = ("locmem", "file", "database", "memcached", "redis")
 """Those that proxies can keep their results in."""
+
+
+class Pool(ConnectionPool):
+    """Connections that are closed when the backend is done with, in whatever thread or task.
+
+    Django leaves them to the collector, who may come to a socket before its connection: then
+    the socket warns, in whatever test that is.
+    """
+
+    made: ClassVar[list[ConnectionPool]] = []
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.made.append(self)
+
+    @classmethod
+    def close_all(cls) -> None:
+        while cls.made:
+            cls.made.pop().disconnect()
 
 
 @pytest.fixture(scope="session")
@@ -42,8 +62,9 @@ def settings_of(name: str, request: pytest.FixtureRequest) -> dict[str, Any]:
         return {"BACKEND": f"{PLAIN}memcached.PyMemcacheCache", "LOCATION": location}
     if name == "redis":
         url = request.getfixturevalue("redis_server").url
-        waiting = {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
-        return {"BACKEND": f"{PLAIN}redis.RedisCache", "LOCATION": url, "OPTIONS": waiting}
+        options = {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
+        options["pool_class"] = f"{__name__}.{Pool.__name__}"
+        return {"BACKEND": f"{PLAIN}redis.RedisCache", "LOCATION": url, "OPTIONS": options}
     if name == "pussycache":
         return {"BACKEND": "pussycache.contrib.django.CacheBackend", "LOCATION": "tests"}
     return {"BACKEND": f"{PLAIN}locmem.LocMemCache", "LOCATION": "of these tests"}
@@ -60,8 +81,11 @@ def configured(name: str, request: pytest.FixtureRequest) -> Iterator[Any]:
         if name == "database":
             call_command("createcachetable")
         caches["default"].clear()
-        yield caches["default"]
-        _close()
+        try:
+            yield caches["default"]
+        finally:
+            _close()
+            Pool.close_all()
 
 
 def left(function: Any, *args: Any) -> Any:
@@ -80,6 +104,3 @@ def _close() -> None:
 
     for cache in caches.all(initialized_only=True):
         cache.close()
-        # Django leaves those of Redis to the collector.
-        for pool in getattr(cache.__dict__.get("_cache"), "_pools", {}).values():
-            pool.disconnect()

@@ -8,10 +8,12 @@ import asyncio
 import gc
 import threading
 import time
+import warnings
 from contextlib import suppress
 
 import pytest
 from caches_of_django import left
+from django.core.cache import caches
 from django.core.cache.backends.base import BaseCache, memcache_key_warnings
 from django.db import connections
 from prices import Price, wrapped
@@ -20,7 +22,7 @@ import pussycache
 from pussycache import MISSING, Cached, DjangoCache, Forget, ForgetTag
 from pussycache.cache import forks
 from pussycache.cache.django_store import places
-from pussycache.cache.django_store.backend import Backend
+from pussycache.cache.django_store.backend import Backend, _Own
 from pussycache.cache.names import encode_arguments
 from pussycache.cache.shared import keeper
 from pussycache.cache.shared.loosely import loosely
@@ -633,6 +635,27 @@ def test_in_a_loop_the_loop_goes_on(process):
         return ticks
 
     assert asyncio.run(main()) > 1
+
+
+@pytest.mark.parametrize("backend", ["memcached", "redis"], indirect=True)
+@pytest.mark.usefixtures("backend")
+def test_one_that_is_collected_says_nothing():
+    """What a thread had open is closed with a cycle that it is in, and no socket warns of that."""
+    gc.collect()
+    gc.disable()
+    try:
+        django = caches.create_connection("default")
+        # Its socket is older than what closes it: the collector comes to it first.
+        django.get("tea")
+        cycle = [_Own(django, None)]
+        cycle.append(cycle)
+        del django, cycle
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            gc.collect()
+    finally:
+        gc.enable()
+    assert said == []
 
 
 def test_statistics_know_it(process):

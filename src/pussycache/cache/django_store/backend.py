@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+import weakref
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -53,14 +54,22 @@ class _Own:
     def __init__(self, django: Any, said: Any) -> None:
         self.django = django
         self.said = said
+        # Before the collector comes to what it holds: a socket warns that is collected open.
+        weakref.finalize(self, _close, django).atexit = False
 
     def __del__(self) -> None:
-        with suppress(Exception):
-            self.django.close()
-            # Django leaves those of Redis to the collector.
-            client = self.django.__dict__.get("_cache")
-            for pool in getattr(client, "_pools", {}).values():
-                pool.disconnect()
+        try:  # noqa: SIM105 # when the interpreter ends, `suppress` may be gone
+            _close(self.django)
+        except Exception:
+            pass
+
+
+def _close(django: Any) -> None:
+    with suppress(Exception):
+        django.close()
+        # Django leaves those of Redis to the collector.
+        for pool in getattr(django.__dict__.get("_cache"), "_pools", {}).values():
+            pool.disconnect()
 
 
 class Backend:
