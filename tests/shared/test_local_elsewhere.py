@@ -3,13 +3,14 @@
 import math
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 
 import pytest
 from local_tier import Processes, Users, kept, wrapped
 from patience import alert
-from servers import RunningCluster, RunningSentinels, RunningServer, eventually
+from servers import PATIENCE, RunningCluster, RunningSentinels, RunningServer, eventually
 
 from pussycache import MemoryCache
 
@@ -137,6 +138,63 @@ class TestFailover:
             assert users.get(1) == 9
         finally:
             processes.close()
+
+    def test_nobody_can_ask(
+        self, sentinels: RunningSentinels, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What is kept is dropped when the thread that asks the sentinels cannot."""
+        processes = Processes(sentinels.primary(), sentinels.url)
+        try:
+            cache = alert(processes.cache(None, local=MemoryCache(), coherence="listener"))
+            users = wrapped(cache)
+            for _ in range(3):
+                users.get(1)
+            links = cache._nearby.links  # type: ignore[union-attr]
+            assert kept(users)
+            assert len(links._threads) == 1
+
+            def out_of_memory() -> None:
+                raise MemoryError
+
+            with monkeypatch.context() as patched:
+                patched.setattr(links._server, "confirm", out_of_memory)
+                eventually(lambda: not kept(users), "it was dropped")
+            eventually(lambda: users.get(1) == 0 and kept(users), "it was kept again")
+            assert links._confirming.is_alive()
+            assert len(links._threads) == 1
+        finally:
+            processes.close()
+
+
+def test_connecting_does_not_wait_for_who_waits(running: RunningServer) -> None:
+    """Who holds the memory's lock does not wait for a link, whose making may wait for that."""
+    processes = Processes(running)
+    try:
+        users = processes.local()
+        users.get(1)
+        near = users._cache._nearby  # type: ignore[attr-defined]
+        # As when a server is lost: nobody listens, and somebody drops what was kept.
+        near.links.drop()
+        has_links, has_both = threading.Event(), threading.Event()
+
+        def drop() -> None:
+            with near.links._lock:
+                has_links.set()
+                if near.home.lock.acquire(timeout=PATIENCE):
+                    near.home.lock.release()
+                    has_both.set()
+
+        with near.home.lock:
+            dropping = threading.Thread(target=drop)
+            dropping.start()
+            assert has_links.wait(PATIENCE)
+            # As a finalizer would that runs there.
+            users.get(1)
+            assert not has_both.is_set()
+        assert has_both.wait(PATIENCE)
+        dropping.join()
+    finally:
+        processes.close()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")

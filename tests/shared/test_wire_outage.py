@@ -368,6 +368,41 @@ def test_repeating() -> None:
     assert repeating._thread is None
 
 
+def test_repeating_without_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If no thread is to be had, whoever starts it is told, and the next one starts it."""
+    done = threading.Event()
+    repeating = Repeating(lambda: done.set() or True, 0.001, "test")
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", _no_thread)
+        with pytest.raises(RuntimeError, match="new thread"):
+            repeating.start()
+    repeating.start()
+    assert done.wait(PATIENCE)
+    repeating.close()
+
+
+def _no_thread(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_nobody_can_probe(running: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that hung is asked by the next call, if no thread was to be had that probes it."""
+    server = Server(Address.parse(running.url), timeout=BRIEF)
+
+    def answers() -> bool:
+        with suppress(Unreachable):
+            return bool(server.ask_one(None, b"PING")[0] == b"PONG")
+        return False
+
+    eventually(answers, "an answer")
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", _no_thread)
+        with running.paused(), pytest.raises(Unreachable, match="timed out"):
+            server.ask_one(None, b"PING")
+    eventually(answers, "an answer to somebody who was not told to wait")
+    server.close()
+
+
 def test_repeating_is_started_while_it_runs() -> None:
     """Who starts it during an attempt is not taken for one whom that attempt has answered."""
     began, go_on = threading.Semaphore(0), threading.Semaphore(0)

@@ -1,12 +1,13 @@
 """Sentinels and clusters: the right server is asked, also when it has just become another."""
 
 import asyncio
+import math
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
 import pytest
-from servers import RunningCluster, RunningSentinels, eventually
+from servers import PATIENCE, RunningCluster, RunningSentinels, eventually
 
 from pussycache.cache.wire import Address, Server, Unreachable
 
@@ -229,6 +230,32 @@ def test_sentinels_die(
             sentinel.start()
         eventually(sentinels._is_ready, "three sentinels")
     server.close()
+
+
+def test_who_asks_the_sentinels_is_cancelled(changing_sentinels: RunningSentinels) -> None:
+    """Who asks the sentinels asks for all: they are asked to the end, also if he is cancelled."""
+    server = Server(Address.parse(changing_sentinels.url), timeout=2)
+    topology: Any = server._topology
+
+    async def main() -> None:
+        await server.aask_one(None, b"PING", repeatable=True)
+        hung = topology._sentinels[0].place.port
+        (sentinel,) = (s for s in changing_sentinels.sentinels if s.port == hung)
+        with sentinel.paused():
+            # It is asked first, again.
+            topology.good_until = -math.inf
+            asking = asyncio.create_task(server.aask_one(None, b"PING"))
+            await asyncio.sleep(0)
+            assert topology.good_until > -math.inf
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+            async with asyncio.timeout(PATIENCE):
+                while topology._sentinels[0].place.port == hung:
+                    await asyncio.sleep(0.01)
+        await server.aclose()
+
+    asyncio.run(main())
 
 
 def test_unknown_service(ask: Callable[..., Any], sentinels: RunningSentinels) -> None:

@@ -73,6 +73,7 @@ class Links:
         self._not_before: dict[Node, float] = {}
         self._was_heard = False
         self._threads: list[threading.Thread] = []
+        self._confirming: threading.Thread | None = None
         self._closing = threading.Event()
         forks.watch(self)
 
@@ -81,7 +82,7 @@ class Links:
         self._lock = threading.RLock()
         self.watch.look_at(())
         self.watch.until, self.watch.busy = -math.inf, False
-        self._links, self._threads = {}, []
+        self._links, self._threads, self._confirming = {}, [], None
         self._closing = threading.Event()
         told = self._told()
         if told is not None:
@@ -119,7 +120,9 @@ class Links:
 
         :raises ConfigurationError: if it does not tell this user what changes.
         """
-        if self._lock._is_owned():
+        # In the midst of it already, by way of a finalizer or a comparison; or holding what
+        # somebody waits for who drops what is said to have changed.
+        if self._lock._is_owned() or self._outer._is_owned():
             return
         with self._lock:
             node = self._server.node_of(key)
@@ -144,20 +147,18 @@ class Links:
             self._links[node] = link
             self._settle()
             if self._has_thread:
-                self._threads = [*filter(threading.Thread.is_alive, self._threads)]
-                half = self._silence / 2
                 try:
-                    self._start(_listen, link, self._told, half)
-                    if self._server.known_until < math.inf:
-                        self._start(_confirm, link, weakref.ref(self), self._closing, half)
+                    self._begin(link, self._silence / 2)
                 except RuntimeError:
                     # The interpreter is about to end.
                     link.close()
 
-    def _start(self, what: Callable[..., None], *args: object) -> None:
-        thread = threading.Thread(target=what, args=args, name="pussycache local", daemon=True)
-        thread.start()
-        self._threads.append(thread)
+    def _begin(self, link: Listening, seconds: float) -> None:
+        listening = _thread(_listen, link, self._told, seconds)
+        self._threads = [*filter(threading.Thread.is_alive, self._threads), listening]
+        asked = self._confirming
+        if self._server.known_until < math.inf and not (asked and asked.is_alive()):
+            self._confirming = _thread(_confirm, weakref.ref(self), self._closing, seconds)
 
     async def aask(self, key: bytes) -> None:
         """As `ask`, without holding up the loop."""
@@ -220,10 +221,7 @@ class Links:
                 good = [link.glance() for link in links]
             except BaseException:
                 # A signal, it may be between reading and dropping: nothing is known any more.
-                self._links = {}
-                self._settle()
-                for link in links:
-                    link.close()
+                self.drop()
                 raise
             finally:
                 self.watch.busy = False
@@ -237,17 +235,21 @@ class Links:
         # Where sentinels are to be asked again, the call that is answered by the server does it.
         return bool(good) and all(good) and monotonic() <= self._server.known_until
 
-    def close(self) -> None:
-        """Listen no more; what is kept is dropped."""
-        self.is_closed = True
-        self._closing.set()
+    def drop(self) -> None:
+        """Close all connections; what is kept is dropped."""
         with self._lock:
             links = list(self._links.values())
             self._links = {}
             self._settle()
         for link in links:
             link.close()
-        for thread in self._threads:
+
+    def close(self) -> None:
+        """Listen no more; what is kept is dropped."""
+        self.is_closed = True
+        self._closing.set()
+        self.drop()
+        for thread in filter(None, [*self._threads, self._confirming]):
             if thread is not threading.current_thread():
                 thread.join()
 
@@ -278,16 +280,24 @@ def _listen(link: Listening, told: weakref.ref[Heard], seconds: float) -> None:
         link.close()
 
 
-def _confirm(
-    link: Listening, links: weakref.ref[Links], closing: threading.Event, seconds: float
-) -> None:
-    """See for one connection that its server is still the sentinels' primary, in a thread.
+def _confirm(links: weakref.ref[Links], closing: threading.Event, seconds: float) -> None:
+    """See that the servers are still the sentinels' primaries, until nobody cares.
 
-    Not in the one that listens: a sentinel that hangs must not hold up what is heard.
+    Not in the thread that listens: a sentinel that hangs must not hold up what is heard.
     """
-    while not closing.wait(seconds) and not link.lost:
+    while not closing.wait(seconds):
         alive = links()
         if alive is None:
             return
-        alive.confirm()
+        try:
+            alive.confirm()
+        except BaseException:
+            # Whatever happened: nothing is served that nobody asks for.
+            alive.drop()
         del alive
+
+
+def _thread(target: Callable[..., None], *args: object) -> threading.Thread:
+    thread = threading.Thread(target=target, args=args, name="pussycache local", daemon=True)
+    thread.start()
+    return thread

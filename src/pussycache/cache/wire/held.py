@@ -290,7 +290,11 @@ class HeldNode:
 
     def _failed(self, why: Unreachable) -> None:
         if self._breaker.failed(why):
-            self._probing.start()
+            try:
+                self._probing.start()
+            except RuntimeError:
+                # No thread is to be had, and nobody would find it well again: the next call does.
+                self._breaker.answered(for_good=False)
 
     def _answered(self) -> None:
         self.terms.reached = True

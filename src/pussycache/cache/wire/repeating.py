@@ -32,12 +32,16 @@ class Repeating:
         self._wanted = False
 
     def start(self) -> None:
-        """See that it is being attempted, the first time at once."""
+        """See that it is being attempted, the first time at once.
+
+        :raises RuntimeError: if there is no thread to be had; then nothing is attempted.
+        """
         with self._lock:
             self._wanted = True
             if self._thread is None and not self._stop.is_set():
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                thread.start()
+                self._thread = thread
 
     def _run(self) -> None:
         while True:

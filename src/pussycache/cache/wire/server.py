@@ -5,6 +5,7 @@ It knows commands and replies, and nothing of what they mean.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -63,6 +64,8 @@ class Server:
     def _begin(self, topology: Topology) -> None:
         self._topology = topology
         self._find = topology.find
+        # A loop has no more than a weak reference to its tasks.
+        self._learning: set[asyncio.Task[Node | Exception]] = set()
 
     @classmethod
     def over(
@@ -122,9 +125,7 @@ class Server:
         self, key: bytes | None, *command: bytes | str | int | float, repeatable: bool = False
     ) -> tuple[Any, Facts]:
         """Send one command. An error reply is raised, as a `ResponseError`."""
-        node = self._find(key)
-        if node is None:
-            return _only(await self._adrive(self._route(key, (command,), repeatable)))
+        node = self._find(key) or await self._learn(key)
         try:
             asked = await node.asend_one(pack(command), repeatable)
         except Unreachable as error:
@@ -139,9 +140,7 @@ class Server:
         self, key: bytes | None, commands: Sequence[Command], *, repeatable: bool = False
     ) -> tuple[list[Any], Facts]:
         """Send several commands in one round trip; error replies stand in their places."""
-        node = self._find(key)
-        if node is None:
-            return await self._adrive(self._route(key, commands, repeatable))
+        node = self._find(key) or await self._learn(key)
         outcome: Outcome
         try:
             outcome = await node.asend(pack_all(commands), len(commands), repeatable)
@@ -154,6 +153,23 @@ class Server:
             else:
                 return outcome
         return await self._adrive(self._route(key, commands, repeatable, node, outcome))
+
+    async def _learn(self, key: bytes | None) -> Node:
+        """Ask who the primary is, to the end: who is cancelled may have asked for all others."""
+        task = asyncio.get_running_loop().create_task(self._learned(key))
+        self._learning.add(task)
+        task.add_done_callback(self._learning.discard)
+        node = await asyncio.shield(task)
+        if isinstance(node, Exception):
+            raise node
+        return node
+
+    async def _learned(self, key: bytes | None) -> Node | Exception:
+        # An exception is a result here: if the caller is gone, nobody would fetch it.
+        try:
+            return await self._adrive(self._topology.learn(key))
+        except Exception as error:
+            return error
 
     # Each server by itself ----------------------------------------------------------------------
 
@@ -176,7 +192,7 @@ class Server:
 
     @property
     def known_until(self) -> float:
-        """Until when, by `time.monotonic`, nobody needs to ask which server is the primary.
+        """Until when, by the clock, nobody needs to ask which server is the primary.
 
         A connection to a cluster's node, or to a server without sentinels, finds it out by itself.
         """
