@@ -1,6 +1,6 @@
 """Remember what slow methods returned, and never serve what a write has made wrong."""
 
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
 from pussycache.cache.base import Cache
 from pussycache.cache.memory import MemoryCache
@@ -22,7 +22,10 @@ from pussycache.proxy import BaseProxy, cache_of, wrap
 from pussycache.stats import CacheInfo
 from pussycache.types import MISSING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pussycache import testing as testing
     from pussycache import web as web
     from pussycache.cache.django import DjangoCache as DjangoCache

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Final
 
 from pussycache.declare.keys import ATOMS, Coded, encode
 from pussycache.declare.parameters import LAZY, Parameter, parameters
@@ -29,8 +28,10 @@ from pussycache.engine.speed import Hit
 from pussycache.errors import ConfigurationError
 from pussycache.source import Text, made, named
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Any, Final
 
     from pussycache.engine.asking import Far
     from pussycache.engine.ids import Ids

@@ -5,8 +5,6 @@ Everything is checked before any table is made. How a write goes about it is the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pussycache.compile import Handle
 from pussycache.declare.rules import Forget, Match
 from pussycache.declare.signatures import find
@@ -14,6 +12,7 @@ from pussycache.declare.templates import ForgetTag, TagMatch
 from pussycache.engine.writes import Effect
 from pussycache.errors import ConfigurationError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any

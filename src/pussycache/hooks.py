@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import _thread
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, final
 
 from pussycache.errors import ConfigurationError
+from pussycache.typed import final
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
+    from typing import Any, Final
 
 __all__ = ["Subscription", "active", "emit", "note", "subscribed", "tell", "wants"]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pussycache.cache.base import Cache
 from pussycache.cache.memory import MemoryCache
@@ -27,12 +26,15 @@ from pussycache.errors import ConfigurationError
 from pussycache.specials import static
 from pussycache.standin import MORE_SLOTS, TARGET, class_for
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
     from pussycache.cache.described import Described
 
-__all__ = ["BaseProxy", "cache_of", "wrap"]
+    T = TypeVar("T")
 
-T = TypeVar("T")
+__all__ = ["BaseProxy", "cache_of", "wrap"]
 
 
 class About:
@@ -338,18 +340,18 @@ def wrap(
     asking the database
     'grace'
     """
-    return cast(
-        "T",
-        BaseProxy(
-            target,
-            cache,
-            cached_methods=cached_methods,
-            invalidate_methods=invalidate_methods,
-            namespace=namespace,
-            version=version,
-            self_calls=self_calls,
-        ),
+    proxy: Any = BaseProxy(
+        target,
+        cache,
+        cached_methods=cached_methods,
+        invalidate_methods=invalidate_methods,
+        namespace=namespace,
+        version=version,
+        self_calls=self_calls,
     )
+    # What it stands in for, to type checkers.
+    stand_in: T = proxy
+    return stand_in
 
 
 def cache_of(proxy: object) -> Cache:
@@ -362,4 +364,6 @@ def cache_of(proxy: object) -> Cache:
     """
     if not issubclass(type(proxy), BaseProxy):
         raise ConfigurationError(f"cache_of takes a proxy, not {proxy!r}; wrap the object first")
-    return cast("BaseProxy", proxy)._pussycache_about.cache
+    known: Any = proxy
+    cache: Cache = known._pussycache_about.cache
+    return cache

@@ -6,15 +6,16 @@ Which functions are made, and what for, is the business of those who ask.
 from __future__ import annotations
 
 from types import CodeType
-from typing import TYPE_CHECKING, Any
 
 from pussycache.declare.parameters import Parameter, is_plain, parameters, signature
 from pussycache.engine.clock import hot
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import inspect
     from collections.abc import Callable, Mapping, Sequence
     from types import FunctionType
+    from typing import Any
 
     from pussycache.declare.signatures import Method
 

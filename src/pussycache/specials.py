@@ -12,10 +12,13 @@ import operator
 import os
 from collections.abc import Callable
 from types import FunctionType
-from typing import Any, Final
 
 from pussycache.declare.parameters import kind_of
 from pussycache.types import MISSING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final
 
 __all__ = ["PATTERNS", "specials", "static"]
 

@@ -13,7 +13,6 @@ import sys
 import weakref
 from collections.abc import Callable, Mapping
 from types import FunctionType, MethodDescriptorType, WrapperDescriptorType
-from typing import Any, Final, TypeVar
 
 from pussycache.cache.base import Cache
 from pussycache.compile import Access, Handle, at_home, forwarder, ids_of, planned, reader
@@ -27,9 +26,13 @@ from pussycache.source import binder
 from pussycache.specials import PATTERNS, specials, static
 from pussycache.writers import writer
 
-__all__ = ["MORE_SLOTS", "TARGET", "class_for"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final, TypeVar
 
-Made = TypeVar("Made")
+    Made = TypeVar("Made")
+
+__all__ = ["MORE_SLOTS", "TARGET", "class_for"]
 
 TARGET: Final = "_pussycache_target"
 """Where a proxy keeps what it stands for."""

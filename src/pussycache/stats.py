@@ -4,11 +4,18 @@ The meanings are those of Caffeine's `StatsCounter`: a caller that waits for som
 a miss; only the one that loads records the load, and how long it took.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
 from math import frexp, inf
 from operator import add
-from typing import Any, Final, NamedTuple
+
+from pussycache.typed import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final
 
 __all__ = ["BY_HAND", "OTHERS", "CacheInfo", "Counts", "LoadTimes", "Store", "added_up", "place"]
 
@@ -51,7 +58,7 @@ class LoadTimes:
         object.__setattr__(self, "counts", tuple(counts))
 
     @classmethod
-    def of(cls, seconds: Iterable[float]) -> "LoadTimes":
+    def of(cls, seconds: Iterable[float]) -> LoadTimes:
         """Return the histogram of some durations."""
         counts = [0] * _BUCKETS
         for one in seconds:
@@ -84,10 +91,10 @@ class LoadTimes:
             below += count
         return 0.0
 
-    def __add__(self, other: "LoadTimes") -> "LoadTimes":
+    def __add__(self, other: LoadTimes) -> LoadTimes:
         return LoadTimes(map(add, self.counts, other.counts))
 
-    def __sub__(self, other: "LoadTimes") -> "LoadTimes":
+    def __sub__(self, other: LoadTimes) -> LoadTimes:
         return LoadTimes([a - b for a, b in zip(self.counts, other.counts, strict=True)])
 
     def __eq__(self, other: object) -> bool:
@@ -129,13 +136,13 @@ class Counts(Mapping[str, int]):
     def __len__(self) -> int:
         return len(self._counts)
 
-    def __add__(self, other: "Counts") -> "Counts":
+    def __add__(self, other: Counts) -> Counts:
         found = dict(self._counts)
         for name, count in other.items():
             found[name] = found.get(name, 0) + count
         return Counts(found)
 
-    def __sub__(self, other: "Counts") -> "Counts":
+    def __sub__(self, other: Counts) -> Counts:
         return Counts({name: count - other.get(name, 0) for name, count in self.items()})
 
     def __hash__(self) -> int:
@@ -150,7 +157,6 @@ _NONE: Final = Counts()
 _NO_TIMES: Final = LoadTimes()
 
 
-# Annotations are evaluated here: as texts, each field of a named tuple is compiled at import.
 class CacheInfo(NamedTuple):
     """What happened so far to the calls of one method, or of all methods of an object or a cache.
 
@@ -224,11 +230,11 @@ class CacheInfo(NamedTuple):
         return self.hits * self.load_times.median
 
     @classmethod
-    def total(cls, parts: Iterable["CacheInfo"]) -> "CacheInfo":
+    def total(cls, parts: Iterable[CacheInfo]) -> CacheInfo:
         """Add up the figures of several methods."""
         return cls(*[_sum(column) for column in zip(cls(), *parts, strict=True)])
 
-    def __sub__(self, earlier: "CacheInfo") -> "CacheInfo":
+    def __sub__(self, earlier: CacheInfo) -> CacheInfo:
         now, then = self._asdict(), earlier._asdict()
         return CacheInfo(**{n: now[n] if n in _GAUGES else now[n] - then[n] for n in now})
 

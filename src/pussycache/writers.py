@@ -8,16 +8,17 @@ from __future__ import annotations
 import sys
 import weakref
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any
 
 from pussycache.declare.keys import ATOMS
 from pussycache.engine.speed import Coroutine
 from pussycache.engine.writes import Write
 from pussycache.source import binder, named
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import FunctionType
+    from typing import Any
 
     from pussycache.declare.signatures import Method
     from pussycache.engine.writes import Effect

@@ -7,14 +7,15 @@ here: see `pussycache.engine.home.Home`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pussycache.declare.policy import seconds
 from pussycache.types import MISSING, Missing
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import timedelta
+    from typing import Any, TypeAlias
 
     from pussycache.engine.asking import Far
     from pussycache.engine.generations import Table

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pussycache.cache.queues import Queue, entry_of
 from pussycache.cache.shares import Shares
@@ -21,7 +20,10 @@ from pussycache.engine.entry import Entry
 from pussycache.engine.speed import use_policy
 from pussycache.hooks import active
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Final, TypeAlias
+
     from pussycache.engine.generations import Table
     from pussycache.engine.home import RemovalCause
 

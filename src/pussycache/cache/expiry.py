@@ -13,11 +13,14 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from sys import is_finalizing
-from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pussycache.engine.clock import is_real
+from pussycache.typed import Protocol
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Final
+
     from pussycache.cache.eviction import LazyTinyLfu
     from pussycache.engine.generations import Table
     from pussycache.engine.home import Lock

@@ -8,13 +8,16 @@ from __future__ import annotations
 import os
 import weakref
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pussycache.cache.expiry import janitor
 from pussycache.cache.reclaim import reclaimer
 from pussycache.engine import background, singleflight
+from pussycache.typed import Protocol
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Final
+
     from pussycache.engine.home import Lock
 
 __all__ = ["delist", "enlist", "known", "watch", "watch_writers"]

@@ -12,7 +12,6 @@ import weakref
 from collections import deque
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
 
 from pussycache.cache.base import Cache
 from pussycache.cache.eviction import LazyTinyLfu
@@ -36,10 +35,12 @@ from pussycache.hooks import active, tell
 from pussycache.stats import CacheInfo, added_up
 from pussycache.types import MISSING, Missing
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
     from datetime import timedelta
+    from typing import Any, Final
 
     from pussycache.cache.base import Timeout
     from pussycache.cache.removals import Removal

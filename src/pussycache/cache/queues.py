@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 from pussycache.engine.entry import Entry
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pussycache.engine.generations import Table
 
 __all__ = ["Queue", "entry_of"]

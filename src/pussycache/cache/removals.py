@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pussycache.engine.failures import Remembered
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
     from pussycache.engine.entry import Entry
     from pussycache.engine.generations import Table
     from pussycache.engine.home import RemovalCause

@@ -6,7 +6,10 @@ What the parts of a cache are, and who is in them, is said in eviction.py.
 from __future__ import annotations
 
 import math
-from typing import Final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["Shares"]
 

@@ -6,7 +6,10 @@ Who asks and what follows from it is decided in eviction.py.
 from __future__ import annotations
 
 import math
-from typing import Final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["Sketch"]
 

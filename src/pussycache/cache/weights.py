@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from sys import getsizeof
-from typing import TYPE_CHECKING, Any, Final
 
 from pussycache.cache.eviction import LazyTinyLfu
 from pussycache.engine.entry import Entry
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Final
+
     from pussycache.engine.generations import Table
 
 __all__ = ["WeighedTinyLfu", "size_of"]

@@ -16,10 +16,11 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Hashable
 from contextlib import suppress
 from types import MappingProxyType, MemberDescriptorType
-from typing import TYPE_CHECKING, Any, Final
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, Final
 
 __all__ = [
     "ATOMS",

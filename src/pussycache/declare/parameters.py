@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from keyword import iskeyword
 from types import FunctionType, MethodType
-from typing import TYPE_CHECKING, Any, Final
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import inspect
     from collections.abc import Iterable
+    from typing import Any, Final
 
 __all__ = ["LAZY", "Parameter", "is_plain", "kind_of", "parameters", "signature"]
 

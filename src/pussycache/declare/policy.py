@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pussycache.declare.records import record
 from pussycache.declare.templates import declared_tags
 from pussycache.errors import ConfigurationError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import timedelta
+    from typing import Any, TypeAlias
 
     from pussycache.types import Seconds, Ttl
 

@@ -6,14 +6,16 @@ what it costs to import the library. What the records are is not said here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, dataclass_transform
+from pussycache.typed import dataclass_transform
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, NoReturn, TypeVar
+
+    C = TypeVar("C", bound=type)
 
 __all__ = ["record"]
-
-C = TypeVar("C", bound=type)
 
 
 @dataclass_transform(frozen_default=True)

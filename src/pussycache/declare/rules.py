@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias
 
 from pussycache.declare.keys import Unkeyable, encode, loose
 from pussycache.declare.policy import Cached
@@ -16,6 +15,10 @@ from pussycache.declare.records import record
 from pussycache.declare.signatures import Method
 from pussycache.declare.templates import ForgetTag
 from pussycache.errors import ConfigurationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
 
 __all__ = ["Call", "Each", "Forget", "InvalidateMethods", "Match", "Target", "targets", "written"]
 

@@ -7,14 +7,15 @@ that cannot work are refused here. Generating code from a signature is compile's
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Final
 
 from pussycache.declare.parameters import Parameter, kind_of, parameters, signature
 from pussycache.declare.templates import check_template
 from pussycache.errors import ConfigurationError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, Final
 
     from pussycache.declare.policy import Cached
 

@@ -6,10 +6,13 @@ Which entries carry a tag, and what forgetting one comes to, is the engine's.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 from pussycache.declare.records import record
 from pussycache.errors import ConfigurationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["ForgetTag", "TagMatch", "check_template", "declared_tags", "tags_of"]
 

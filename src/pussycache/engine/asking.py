@@ -6,10 +6,12 @@ and what, is the cache's own business.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Protocol, final
+from pussycache.typed import Protocol, final
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Generator
+    from typing import Any, Final
 
     from pussycache.engine.entry import Cause
     from pussycache.engine.fences import Fence

@@ -13,12 +13,14 @@ from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 from pussycache.engine.singleflight import ABANDONED
+from pussycache.typed import Protocol, final
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
+    from typing import Any, Final
 
     from pussycache.engine.generations import Table
     from pussycache.engine.singleflight import Flight

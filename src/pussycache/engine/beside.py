@@ -6,7 +6,6 @@ Whether the call is answered with what is remembered is decided in flow.py.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pussycache.engine import clock
 from pussycache.engine.entry import Cause
@@ -17,8 +16,10 @@ from pussycache.engine.singleflight import Failure, error_of
 from pussycache.engine.staleness import FRESH
 from pussycache.types import MISSING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from typing import Any, TypeAlias
 
     from pussycache.engine.entry import Tended
     from pussycache.engine.generations import Table

@@ -5,13 +5,14 @@ Nothing is decided here. What the figures mean is said in stats.py.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from pussycache.engine import telling
 from pussycache.hooks import active
 from pussycache.stats import OTHERS, CacheInfo, Counts, LoadTimes, place
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Final
+
     from pussycache.engine.entry import Cause
     from pussycache.engine.home import Lock
     from pussycache.engine.singleflight import Flight

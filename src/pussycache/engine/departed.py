@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import TYPE_CHECKING, Final
 
 from pussycache.stats import OTHERS, CacheInfo
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Final
 
     from pussycache.engine.generations import Table
     from pussycache.engine.home import Lock

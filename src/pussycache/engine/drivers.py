@@ -8,7 +8,6 @@ from __future__ import annotations
 from _queue import Empty, SimpleQueue
 from collections.abc import Callable, Generator
 from contextlib import suppress
-from typing import Any
 
 from pussycache.declare.keys import ATOMS
 from pussycache.engine import background, clock
@@ -22,6 +21,10 @@ from pussycache.engine.singleflight import ABANDONED, LOADING, Failure, Flight
 from pussycache.engine.watched import watched
 from pussycache.hooks import active
 from pussycache.types import MISSING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["drive", "run", "run_batch", "run_far"]
 

@@ -12,12 +12,14 @@ from collections import deque
 from collections.abc import Mapping
 from sys import modules
 from threading import current_thread
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pussycache.engine.clock import read, wall
 from pussycache.engine.staleness import FRESH
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Final, TypeAlias
+
     from pussycache.engine.guard import Seal
     from pussycache.engine.staleness import Age
 

@@ -5,11 +5,15 @@ How long, and which ones, is said by the declaration; when it is raised, by the 
 
 from __future__ import annotations
 
-from typing import Final, TypeVar, final
+from pussycache.typed import final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final, TypeVar
+
+    E = TypeVar("E", bound=BaseException)
 
 __all__ = ["Remembered", "bare"]
-
-E = TypeVar("E", bound=BaseException)
 
 # Causes of causes beyond this are left out.
 _DEEPEST: Final = 8

@@ -5,12 +5,12 @@ When fences are raised and taken away is said in writes.py and generations.py.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from pussycache.declare.keys import loose
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from pussycache.engine.entry import Cause
 

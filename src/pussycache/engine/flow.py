@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, final
 from weakref import ref
 
 from pussycache.engine import clock, telling
@@ -38,9 +37,12 @@ from pussycache.engine.singleflight import (
 from pussycache.engine.staleness import SPENT, STALE
 from pussycache.errors import LoadTimeout
 from pussycache.hooks import active
+from pussycache.typed import final
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from typing import Any, Final
 
     from pussycache.engine.entry import Tended
     from pussycache.engine.keeping import Keeping

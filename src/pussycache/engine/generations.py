@@ -14,7 +14,6 @@ import itertools
 import math
 import weakref
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
 
 from pussycache.declare.keys import loose
 from pussycache.engine.clock import hot, read
@@ -26,8 +25,10 @@ from pussycache.errors import ConfigurationError
 from pussycache.hooks import active
 from pussycache.stats import BY_HAND
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Any, Final
 
     from pussycache.engine.asking import Distant, Far
     from pussycache.engine.fences import Fence

@@ -11,7 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import compress
 from operator import is_not
-from typing import Any, Final, final
+
+from pussycache.typed import final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final
 
 __all__ = ["Seal", "guarded", "guards", "seal"]
 

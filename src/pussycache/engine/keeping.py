@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Final
 
 from pussycache.declare.keys import ATOMS
 from pussycache.declare.policy import Cached, seconds_left
@@ -18,6 +17,10 @@ from pussycache.engine.failures import Remembered
 from pussycache.engine.guard import Seal, guards, seal
 from pussycache.engine.staleness import Aging
 from pussycache.types import MISSING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final
 
 __all__ = ["Keeping", "Kept", "fresh"]
 
@@ -35,7 +38,7 @@ def one_shot(value: object) -> bool:
     return contexts is not None and isinstance(value, contexts._GeneratorContextManagerBase)
 
 
-class Items(tuple[Any, ...]):
+class Items(tuple[object, ...]):
     """What an iterator yielded."""
 
     __slots__ = ()

@@ -5,17 +5,19 @@ Whether it may be stored is decided in generations.py, what of it in keeping.py.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, final
-
 from pussycache.declare.keys import ATOMS
 from pussycache.engine import clock
 from pussycache.engine.entry import Cause, Tended
 from pussycache.engine.guard import guards
 from pussycache.engine.keeping import one_shot
 from pussycache.engine.singleflight import ABANDONED, ALONE, Failure
+from pussycache.typed import final
 from pussycache.types import MISSING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Final
+
     from pussycache.engine.generations import Table
     from pussycache.engine.plan import Plan
     from pussycache.engine.singleflight import Flight

@@ -5,7 +5,10 @@ Nothing is decided here; and nothing is printed where a program has not set up i
 
 from __future__ import annotations
 
-from typing import Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 __all__ = ["log_disagreement", "log_failure"]
 

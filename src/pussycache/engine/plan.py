@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 import warnings
-from typing import TYPE_CHECKING, Any, Final
 
 from pussycache.declare.keys import why_not
 from pussycache.engine import telling
@@ -17,8 +16,10 @@ from pussycache.engine.tags import ANY
 from pussycache.errors import MutatedValueWarning, UncacheableCallWarning
 from pussycache.hooks import active
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, Final
 
     from pussycache.engine.asking import Far
     from pussycache.engine.generations import Table

@@ -6,10 +6,10 @@ What a single table does is said in generations.py.
 from __future__ import annotations
 
 from sys import intern
-from typing import TYPE_CHECKING
 
 from pussycache.engine.generations import Table
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pussycache.engine.departed import Departed
     from pussycache.engine.entry import Cause

@@ -9,14 +9,16 @@ from __future__ import annotations
 import _thread
 from collections.abc import Callable
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from weakref import ref
 
 from pussycache.engine import telling
 from pussycache.engine.clock import read
 from pussycache.hooks import active
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Final, TypeAlias
+
     from pussycache.engine.entry import Cause
     from pussycache.events import LoadBegun
 
@@ -65,7 +67,7 @@ OVERDUE: Final = Failure(RuntimeError("the load has been waited for too long"))
 TIMED_OUT: Final = Failure(RuntimeError("the load takes longer than its callers wait"))
 """What a waiter is told whose patience has an end."""
 
-Waiter: TypeAlias = Callable[[Any], object]
+Waiter: TypeAlias = "Callable[[Any], object]"
 
 
 class Flight(list[Waiter]):

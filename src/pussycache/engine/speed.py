@@ -8,9 +8,12 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from types import CoroutineType
-from typing import Any
 
 from pussycache.hooks import active
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["Coroutine", "Hit", "Watch", "quicken", "through", "use_clock", "use_policy"]
 

@@ -7,11 +7,14 @@ here: that is the flow's.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final, final
 
 from pussycache.engine.clock import chance
+from pussycache.typed import final
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Final
+
     from pussycache.declare.policy import Cached
 
 __all__ = ["AHEAD", "FRESH", "SPENT", "STALE", "Age", "Aging"]

@@ -7,13 +7,13 @@ and for a million.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
-
 from pussycache.engine.entry import Cause
 from pussycache.engine.fences import OldView
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any, Final
 
     from pussycache.engine.asking import Distant
     from pussycache.engine.entry import Tended

@@ -6,7 +6,6 @@ No decision is taken here. asyncio is imported when somebody waits, not before.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
 
 from pussycache.engine import background, clock
 from pussycache.engine.asking import Ask
@@ -16,8 +15,10 @@ from pussycache.engine.singleflight import ABANDONED, LOADING, Failure
 from pussycache.engine.watched import watched
 from pussycache.types import MISSING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator
+    from typing import Any
 
     from pussycache.engine.flow import Step
     from pussycache.engine.generations import Table

@@ -5,14 +5,14 @@ When something happened is decided by those who call; they look first whether `a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from pussycache import hooks
 from pussycache.engine.clock import read
 from pussycache.engine.staleness import SPENT
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from pussycache.engine.entry import Cause
 

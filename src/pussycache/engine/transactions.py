@@ -9,11 +9,14 @@ from __future__ import annotations
 import _thread
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 from pussycache.engine.fences import OldView
+from pussycache.typed import final
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Final, TypeAlias
+
     from pussycache.engine.entry import Cause
     from pussycache.engine.fences import Fence
 

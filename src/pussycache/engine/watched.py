@@ -6,13 +6,15 @@ What is made of what they see is the watchers' own business: see/tracing.py.
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pussycache.engine import clock
+from pussycache.typed import Protocol
 from pussycache.types import MISSING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from typing import Any, Final
 
     from pussycache.engine.entry import Cause
     from pussycache.engine.fences import Fence

@@ -6,7 +6,6 @@ The one place that knows the order of things; how a write is called is compile's
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
 from pussycache.declare.rules import Call
 from pussycache.engine import transactions
@@ -17,8 +16,10 @@ from pussycache.engine.singleflight import WRITING, AtWork
 from pussycache.engine.tags import Tags
 from pussycache.engine.watched import seen_write
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
+    from typing import Any
 
     from pussycache.declare.rules import Match
     from pussycache.declare.templates import TagMatch
