@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from servers import RunningCluster, RunningServer
+from servers import ENGINES, RunningCluster, RunningServer
 
 from pussycache import MemoryCache
 from pussycache.cache.base import Cache
@@ -26,7 +26,7 @@ class ServerTime:
                 client.pexpire(key, max(0, round(left - seconds * 1000)))
 
 
-@pytest.fixture(scope="module", params=["valkey", "redis"])
+@pytest.fixture(scope="module", params=ENGINES)
 def server(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
     running = RunningServer(request.param)
     yield running

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 from gates import gate, new_gate, run, spawn, until, watchdog  # noqa: F401 - fixtures
-from servers import Certificates, RunningCluster, RunningSentinels, RunningServer
+from servers import ENGINES, Certificates, RunningCluster, RunningSentinels, RunningServer
 
 
-@pytest.fixture(scope="module", params=["valkey", "redis"])
+@pytest.fixture(scope="module", params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> str:
-    """Which program: a test that takes this runs against both."""
+    """Which program: a test that takes this runs against both, or the one that is asked for."""
     return request.param
 
 

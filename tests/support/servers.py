@@ -27,6 +27,12 @@ PATIENCE = 60
 """Seconds after which a server that does not get ready fails the test."""
 
 
+ENGINES = tuple(os.environ.get("PUSSYCACHE_TEST_ENGINES", "valkey redis").split())
+"""The programs that tests run against which take both."""
+if not ENGINES or not {*ENGINES} <= {"valkey", "redis"}:
+    raise ValueError(f"PUSSYCACHE_TEST_ENGINES names valkey, redis or both, not {ENGINES!r}")
+
+
 def binary(engine: str) -> str:
     """Return the program of `valkey` or `redis`; where CI is set a missing one fails the test."""
     if engine == "valkey":
