@@ -7,11 +7,10 @@ is a flow that asks only caches outside of this process; the ``a`` twins carry i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
+from pussycache.blocks import Block
 from pussycache.cache.base import Cache
-from pussycache.declare.parameters import signature
 from pussycache.engine import clock, drivers, tasks
 from pussycache.engine.asking import acarry, carry
 from pussycache.engine.entry import Cause
@@ -23,16 +22,15 @@ from pussycache.engine.landing import Absent
 from pussycache.engine.plan import uncacheable
 from pussycache.engine.tags import Tags
 from pussycache.engine.watched import seen_operation, watched
-from pussycache.engine.writes import Write, forget_table, outlast
+from pussycache.engine.writes import forget_table, outlast
 from pussycache.errors import ConfigurationError
 from pussycache.explanation import Explanation, together, uncached
 from pussycache.handed import NOTHING, Handed, handed
 from pussycache.stats import CacheInfo
 from pussycache.types import MISSING
-from pussycache.writers import Writing
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator, Iterator
+    from collections.abc import Awaitable, Callable, Generator
 
     from pussycache.engine.asking import Ask
     from pussycache.types import Missing
@@ -339,11 +337,15 @@ def info(what: object, /) -> CacheInfo:
     return CacheInfo.total([table.info() for table in _tables(what, "info")])
 
 
-@contextmanager
-def writing(method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Iterator[None]:
+def writing(method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Block:
     """Count a block as one call of an invalidating method, for code that writes by itself.
 
+    In a coroutine, ``async with`` holds up nobody else while a shared store is told of it.
+
     Arguments that are left out are not known: rules that need them forget the whole method.
+
+    :raises ConfigurationError: if the method is not an invalidating one.
+    :raises TypeError: if it has no such parameters.
 
     >>> import pussycache
     >>> users = pussycache.wrap(
@@ -358,26 +360,7 @@ def writing(method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Iterato
     >>> users.get(7)
     'grace'
     """
-    declared = getattr(method, "__pussycache_writes__", None)
-    if not isinstance(declared, Writing):
-        shown = getattr(method, "__qualname__", None) or repr(method)
-        raise ConfigurationError(
-            f"writing takes an invalidating method, not {shown}; name it in invalidate_methods, or "
-            "decorate it with invalidates"
-        )
-    writer = declared.method
-    try:
-        bound = signature(writer.params).bind_partial(*args, **kwargs)
-    except TypeError as error:
-        raise TypeError(f"writing({writer.name}): {error}") from None
-    bound.apply_defaults()
-    owner = getattr(method, "__self__", None)
-    write = Write(writer.name, declared.effects(owner), bound.arguments, writer.label)
-    write.begin(inside=True)
-    try:
-        yield
-    finally:
-        write.end()
+    return Block(method, args, kwargs)
 
 
 async def aforget(method: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> bool:

@@ -495,6 +495,34 @@ def test_a_lease_for_generations_that_are_gone_is_given_back(
     until(lambda: not leases(), "the lease was kept")
 
 
+def test_a_block_in_a_coroutine_holds_up_nobody(
+    process: Process, running: RunningServer, amounts: dict[str, int]
+) -> None:
+    """While the server is told of a block with `async with`, other tasks run; and it is a write."""
+    one, other = process(), process()
+
+    async def main() -> None:
+        await one.aget("tea"), await other.aget("tea")
+        writing = pussycache.writing(one.set, "tea")
+        with running.paused():
+            entering = asyncio.create_task(writing.__aenter__())
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert not entering.done()
+        await entering
+        assert await other.aget("tea") == 1
+        amounts["tea"] = 2
+        with running.paused():
+            leaving = asyncio.create_task(writing.__aexit__(None, None, None))
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert not leaving.done()
+        await leaving
+        assert (await other.aget("tea"), await one.aget("tea")) == (2, 2)
+
+    asyncio.run(main())
+
+
 def test_one_load_where_nothing_is_expected(process: Process, spawn, gate, until) -> None:
     """A lease that was taken with the look is one for the generations that were found."""
     one, other = process(), process(gate.hold)

@@ -73,6 +73,8 @@ async def use() -> None:
     assert_type(await pussycache.arefresh(users.fetch, 1), str)
     assert_type(await pussycache.apeek(users.get_user, 1), str | Missing)
     assert_type(await pussycache.aforget(users.get_user, 1), bool)
+    async with pussycache.writing(users.rename, user_id=7):
+        pass
 
 
 class Repository:
