@@ -34,7 +34,6 @@ UNWANTED = {
     "datetime",
     "dis",
     "django",
-    "enum",
     "hiredis",
     "http",
     "inspect",

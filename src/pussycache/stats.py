@@ -4,8 +4,6 @@ The meanings are those of Caffeine's `StatsCounter`: a caller that waits for som
 a miss; only the one that loads records the load, and how long it took.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
 from math import frexp, inf
@@ -19,15 +17,15 @@ if TYPE_CHECKING:
 
 __all__ = ["BY_HAND", "OTHERS", "CacheInfo", "Counts", "LoadTimes", "Store", "added_up", "place"]
 
-OTHERS: Final = "(others)"
+OTHERS: "Final" = "(others)"
 """Where counts are added up whose names are too many."""
 
-BY_HAND: Final = "(set by hand)"
+BY_HAND: "Final" = "(set by hand)"
 """What the entries of `set` are called."""
 
 # The first bucket is for what took less than 2 ** -20 s, the last for 2 ** 10 s and more.
-_FIRST: Final = -20
-_BUCKETS: Final = 32
+_FIRST: "Final" = -20
+_BUCKETS: "Final" = 32
 
 
 def place(seconds: float) -> int:
@@ -52,13 +50,13 @@ class LoadTimes:
     __slots__ = ("counts",)
 
     counts: tuple[int, ...]
-    bounds: Final = (*[2.0**i for i in range(_FIRST, _FIRST + _BUCKETS - 1)], inf)
+    bounds: "Final" = (*[2.0**i for i in range(_FIRST, _FIRST + _BUCKETS - 1)], inf)
 
     def __init__(self, counts: Iterable[int] = (0,) * _BUCKETS) -> None:
         object.__setattr__(self, "counts", tuple(counts))
 
     @classmethod
-    def of(cls, seconds: Iterable[float]) -> LoadTimes:
+    def of(cls, seconds: Iterable[float]) -> "LoadTimes":
         """Return the histogram of some durations."""
         counts = [0] * _BUCKETS
         for one in seconds:
@@ -91,10 +89,10 @@ class LoadTimes:
             below += count
         return 0.0
 
-    def __add__(self, other: LoadTimes) -> LoadTimes:
+    def __add__(self, other: "LoadTimes") -> "LoadTimes":
         return LoadTimes(map(add, self.counts, other.counts))
 
-    def __sub__(self, other: LoadTimes) -> LoadTimes:
+    def __sub__(self, other: "LoadTimes") -> "LoadTimes":
         return LoadTimes([a - b for a, b in zip(self.counts, other.counts, strict=True)])
 
     def __eq__(self, other: object) -> bool:
@@ -106,7 +104,7 @@ class LoadTimes:
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("load times do not change; take those of a later snapshot")
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> "tuple[Any, ...]":
         return LoadTimes, (self.counts,)
 
     def __repr__(self) -> str:
@@ -136,13 +134,13 @@ class Counts(Mapping[str, int]):
     def __len__(self) -> int:
         return len(self._counts)
 
-    def __add__(self, other: Counts) -> Counts:
+    def __add__(self, other: "Counts") -> "Counts":
         found = dict(self._counts)
         for name, count in other.items():
             found[name] = found.get(name, 0) + count
         return Counts(found)
 
-    def __sub__(self, other: Counts) -> Counts:
+    def __sub__(self, other: "Counts") -> "Counts":
         return Counts({name: count - other.get(name, 0) for name, count in self.items()})
 
     def __hash__(self) -> int:
@@ -152,11 +150,12 @@ class Counts(Mapping[str, int]):
         return f"Counts({self._counts!r})"
 
 
-_GAUGES: Final = ("entries", "bytes", "pending")
-_NONE: Final = Counts()
-_NO_TIMES: Final = LoadTimes()
+_GAUGES: "Final" = ("entries", "bytes", "pending")
+_NONE: "Final" = Counts()
+_NO_TIMES: "Final" = LoadTimes()
 
 
+# Annotations are evaluated here: as texts, each field of a named tuple is compiled at import.
 class CacheInfo(NamedTuple):
     """What happened so far to the calls of one method, or of all methods of an object or a cache.
 
@@ -230,16 +229,16 @@ class CacheInfo(NamedTuple):
         return self.hits * self.load_times.median
 
     @classmethod
-    def total(cls, parts: Iterable[CacheInfo]) -> CacheInfo:
+    def total(cls, parts: Iterable["CacheInfo"]) -> "CacheInfo":
         """Add up the figures of several methods."""
         return cls(*[_sum(column) for column in zip(cls(), *parts, strict=True)])
 
-    def __sub__(self, earlier: CacheInfo) -> CacheInfo:
+    def __sub__(self, earlier: "CacheInfo") -> "CacheInfo":
         now, then = self._asdict(), earlier._asdict()
         return CacheInfo(**{n: now[n] if n in _GAUGES else now[n] - then[n] for n in now})
 
 
-def _sum(column: Iterable[Any]) -> Any:
+def _sum(column: "Iterable[Any]") -> "Any":
     known = [part for part in column if part is not None]
     return reduce(add, known) if known else None
 

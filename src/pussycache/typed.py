@@ -1,6 +1,6 @@
 """What of `typing` the running program needs, without importing it.
 
-With what is below it, that would be a fifth of what it costs to import the library. So the modules
+With what is below it, that would be a sixth of what it costs to import the library. So the modules
 that everybody loads take `typing` for type checkers alone, and these from here. A name
 `TYPE_CHECKING` that is false means to type checkers what that of `typing` does.
 """
@@ -35,11 +35,18 @@ if not TYPE_CHECKING:
         def __new__(cls, name: str, bases: tuple[type, ...], space: dict[str, Any]) -> type:
             if not bases:
                 return super().__new__(cls, name, bases, space)
-            fields = tuple(space["__annotations__"])
+            # Wherever this version of Python has them.
+            fields = type(name, (), dict(space)).__annotations__
             defaults = [space.pop(field) for field in fields if field in space]
             module = space["__module__"]
             made = namedtuple(name, fields, defaults=defaults, module=module)
-            return type(name, (made,), {"__slots__": (), **space})
+            made.__annotations__ = made.__new__.__annotations__ = fields
+            for attribute in space.keys() - _ITS_OWN:
+                setattr(made, attribute, space[attribute])
+            made.__orig_bases__ = bases
+            return made
+
+    _ITS_OWN = {"__annotations__", "__annotate__", "__annotate_func__", "__dict__", "__weakref__"}
 
     class NamedTuple(metaclass=_Named):
         """As that of `typing`: the annotated names are the fields, and may have defaults."""

@@ -5,40 +5,30 @@ No behaviour of the cache lives here.
 
 from __future__ import annotations
 
+from enum import Enum
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime, timedelta
-    from enum import Enum
     from typing import Any, Final, TypeAlias
 
 __all__ = ["MISSING", "Missing", "Seconds", "Ttl"]
 
 
-if TYPE_CHECKING:
+class Missing(Enum):
+    """The type of `MISSING`; an enumeration, so that type checkers can narrow on ``is MISSING``."""
 
-    class Missing(Enum):
-        """The type of `MISSING`; an enumeration, so that they can narrow on ``is MISSING``."""
+    MISSING = "MISSING"
 
-        MISSING = "MISSING"
+    def __repr__(self) -> str:
+        return "MISSING"
 
-else:
+    __str__ = __repr__
 
-    class Missing:
-        """The type of `MISSING`: to type checkers an enumeration, which would take `enum` here."""
+    def __bool__(self) -> bool:
+        return False
 
-        __slots__ = ()
-
-        def __repr__(self) -> str:
-            return "MISSING"
-
-        def __bool__(self) -> bool:
-            return False
-
-        def __reduce__(self) -> str:
-            return "MISSING"
-
-    Missing.MISSING = Missing()
 
 MISSING: Final = Missing.MISSING
 """Stands for absence where `None` is a value like any other.

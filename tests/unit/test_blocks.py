@@ -124,7 +124,7 @@ def test_a_block_that_cannot_begin_can_be_tried_again(
 
 
 def test_what_is_no_write_is_refused_at_once(users: Any) -> None:
-    """A method that writes nothing, and arguments that it does not have, are refused where given."""
+    """A method that writes nothing, and arguments that it does not have, are refused at once."""
     with pytest.raises(ConfigurationError, match=r"takes an invalidating method, not .*get"):
         pussycache.writing(users.get, 1)
     with pytest.raises(TypeError, match=r"writing\(rename\): .*'id'"):

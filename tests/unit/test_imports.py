@@ -82,7 +82,7 @@ def test_what_wrapping_does_without_is_not_imported() -> None:
 
     Nor does it load what only type checkers need, and what that brings along.
     """
-    assert _imported(CALL, (*LATER, "enum", "re", "typing")) == []
+    assert _imported(CALL, (*LATER, "re", "typing")) == []
     assert _imported(f"{IMPORT}\npussycache.peek", LATER) == ["pussycache.operations"]
 
 
