@@ -234,7 +234,7 @@ def test_sentinels_die(
 
 def test_who_asks_the_sentinels_is_cancelled(changing_sentinels: RunningSentinels) -> None:
     """Who asks the sentinels asks for all: they are asked to the end, also if he is cancelled."""
-    server = Server(Address.parse(changing_sentinels.url), timeout=2)
+    server = Server(Address.parse(changing_sentinels.url), timeout=3)
     topology: Any = server._topology
 
     async def main() -> None:
