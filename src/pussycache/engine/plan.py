@@ -6,7 +6,6 @@ Nothing is decided about a call here: that is the flow's.
 from __future__ import annotations
 
 import sys
-import warnings
 
 from pussycache.declare.keys import why_not
 from pussycache.engine import telling
@@ -112,6 +111,8 @@ def uncacheable(plan: Plan, table: Table, error: Exception, values: tuple[Any, .
         telling.missed(table, "uncacheable", values)
     if not plan.warned:
         plan.warned = True
+        import warnings
+
         warnings.warn(
             f"a call of {plan.label} cannot be cached: {why_not(error)}; give the argument's "
             "class a method __cache_key__(), or the declaration a Cached(key=...) or "
@@ -123,6 +124,8 @@ def uncacheable(plan: Plan, table: Table, error: Exception, values: tuple[Any, .
 
 def changed(plan: Plan, values: tuple[Any, ...]) -> None:
     """Warn that what a call returned was changed by somebody."""
+    import warnings
+
     arguments = shown(dict(zip(plan.names, values, strict=True))).items()
     call = f"{plan.label}({', '.join([f'{name}={text}' for name, text in arguments])})"
     warnings.warn(
